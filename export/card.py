@@ -1,0 +1,59 @@
+"""The model card of a bundle: what a person wants to know before using it, generated from the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.engines.manifest import Manifest
+
+
+def card(manifest: Manifest, labels: Sequence[str]) -> str:
+    """Markdown for the bundle's README.md."""
+    face, accuracy = manifest.input, manifest.accuracy
+    shown = ", ".join(labels[:12]) + (f" ... ({len(labels)} in all)" if len(labels) > 12 else "")
+    rows = "\n".join(_row(manifest, precision) for precision in manifest.graphs)
+    origin = "\n".join(f"- {key}: {_plain(value)}" for key, value in manifest.provenance.items())
+    return f"""# {manifest.name}
+
+{manifest.task}, {manifest.cost.parameters:,} parameters, {manifest.cost.macs:,} multiply-accumulates per image.
+
+| graph | {accuracy.metric} on {accuracy.images} {accuracy.split} images | agrees with torch | max difference | cosine |
+|---|---|---|---|---|
+| torch fp32 | {100 * accuracy.torch:.2f} % | | | |
+{rows}
+
+Measured when the bundle was made, with ONNX Runtime on a CPU. Agreement is of the top-1 class; the cosine is the
+smallest of any image's logits.
+
+## Input and output
+`{face.name}`: {face.dtype} [N, {face.height}, {face.width}, 3], {face.color}; normalisation is inside the graph.
+From a picture: short side to {face.resize} pixels (Pillow's antialiased bilinear), then the centre
+{face.height} x {face.width}.
+`{manifest.output.name}`: {manifest.output.dtype} [N, {manifest.output.size}].
+Classes: {shown}.
+
+## Use
+```python
+import zoo
+engine = zoo.load("{manifest.name}.zoo")
+print(engine.predict("picture.jpg"))
+```
+`zoo verify {manifest.name}.zoo` checks every file and runs the self-test.
+
+## Where it comes from
+{origin}
+"""
+
+
+def _row(manifest: Manifest, precision: str) -> str:
+    parity, accuracy = manifest.parity[precision], manifest.accuracy.graphs[precision]  # type: ignore[index]
+    return (
+        f"| {precision} | {100 * accuracy:.2f} % | {100 * parity.top1_agreement:.2f} % "
+        f"| {parity.max_abs:.3g} | {parity.cosine:.6f} |"
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {entry}" for key, entry in value.items())
+    return str(value)

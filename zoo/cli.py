@@ -1,0 +1,66 @@
+"""The front door: one `zoo` command out of every room's own. Nobody imports this file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from importlib import import_module
+
+import click
+import typer
+from typer.main import get_command
+
+from zoo.errors import INTERRUPTED, EnvironmentProblem, ZooError
+
+# Rooms are imported here, once: their modules import fast, and their commands import what is heavy.
+ROOMS = ("zoo.demo_cli", "zoo.learn.cli", "export.cli", "zoo.engines.cli")
+
+
+def _compose() -> typer.Typer:
+    app = typer.Typer(
+        name="zoo",
+        help="Big vision teachers become small compiled students, with the numbers that prove it.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for room in ROOMS:
+        app.add_typer(import_module(room).app)
+    app.add_typer(import_module("bench.cli").app, name="bench", help="Measure engines and report what they cost.")
+    return app
+
+
+def _say(line: str) -> None:
+    print(f"zoo: {line}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line. Exit codes are those of `zoo.errors`; every known error is one line on stderr."""
+    try:
+        code = get_command(_compose())(standalone_mode=False)
+    except ZooError as error:
+        _say(str(error))
+        code = error.exit_code
+    except click.ClickException as error:
+        _say(error.format_message())
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; what was finished is kept, and --resume continues a training")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `zoo list | head` is no error
+        code = 0
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        _say(f"{error.strerror}{where}")
+        code = EnvironmentProblem.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+_ENVIRONMENT = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOMEM, errno.EMFILE}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A set of images of one size, in memory as uint8, and how it is split."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """`images` uint8 [N, H, W, 3], `targets` int64 [N], a name for each image, and which labels may be used."""
+
+    images: npt.NDArray[np.uint8]
+    targets: npt.NDArray[np.int64]
+    names: list[str]
+    labelled: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> ImageSet:
+        """The images at `indices`, in that order."""
+        names = [self.names[i] for i in indices]
+        return ImageSet(self.images[indices], self.targets[indices], names, self.labelled[indices])
+
+    def only_labelled(self) -> ImageSet:
+        """The images whose label may be used."""
+        return self.take(np.flatnonzero(self.labelled))
+
+    def all_labelled(self) -> ImageSet:
+        """The same images, every one with its label: what a teacher is trained on."""
+        return self.with_labels(np.arange(len(self)))
+
+    def with_labels(self, indices: npt.NDArray[np.int64]) -> ImageSet:
+        """The same images, of which only those at `indices` show their label."""
+        labelled = np.zeros(len(self), dtype=np.bool_)
+        labelled[indices] = True
+        return ImageSet(self.images, self.targets, self.names, labelled)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of pixels, shape and order: what a teacher's stored answers belong to."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What is trained on and what is only tested on; `classes` in the order of the targets."""
+
+    train: ImageSet
+    test: ImageSet
+    classes: list[str]
+    skipped: int = 0
+
+
+def draw(targets: npt.NDArray[np.int64], share: float | int, seed: int) -> npt.NDArray[np.int64]:
+    """Sorted indices of a seeded sample that keeps the classes' proportions.
+
+    `share` is a fraction of all, or a count. Every class keeps at least one image on either side.
+    """
+    classes, counts = np.unique(targets, return_counts=True)
+    total = math.ceil(len(targets) * share) if isinstance(share, float) else share
+    exact = counts * (total / len(targets))
+    wanted = np.floor(exact).astype(int)
+    wanted[np.argsort(wanted - exact, kind="stable")[: total - wanted.sum()]] += 1  # to the largest remainders
+    random = np.random.default_rng(seed)
+    chosen = []
+    for label, count, take in zip(classes, counts, wanted, strict=True):
+        if count < 2:
+            raise InputError(f"class number {label} has only {count} image: a split needs at least 2 of each class")
+        members = random.permutation(np.flatnonzero(targets == label))
+        chosen.append(members[: min(max(take, 1), count - 1)])
+    return np.sort(np.concatenate(chosen))

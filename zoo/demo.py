@@ -1,0 +1,158 @@
+"""The whole line, once, on real handwritten digits: teacher, controls, students, graphs, proof, measurements, page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bench.best import one_engine_each
+from bench.cases import EAGER, Case, Limits, Role
+from bench.report import write_report
+from bench.results import Results
+from bench.run import run as measure
+from export.checkpoint import pack_checkpoint
+from zoo.data.sources import digit_scans
+from zoo.engines import BACKENDS, Bundle, selftest
+from zoo.engines.manifest import Precision
+from zoo.errors import InputError, VerdictError
+from zoo.files import write_text
+from zoo.learn.recipe import load_recipe
+from zoo.learn.results import summary
+from zoo.learn.run import RECIPE, Run
+from zoo.progress import plan
+
+TRAINING = "training"
+SAMPLES = 6  # digits written as PNG for `zoo predict`
+LIMITS = Limits(seconds=1.0)  # for one batch size of one engine: enough to rank engines, `zoo bench run` takes longer
+# What the steps take on two slow cores: only the proportions matter, for the time left.
+SECONDS = {"teacher": 40.0, "training": 20.0, "export": 10.0, "measure": 60.0}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network of the demo: its checkpoint, its bundle, and what it stands for in the table."""
+
+    name: str
+    role: Role
+    group: str | None
+    checkpoint: Path
+    bundle: Path
+    precisions: tuple[Precision, ...]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo found: `checks` are the claims, each true or not; `best` has one engine for each model."""
+
+    members: list[Member]
+    networks: list[dict[str, Any]]
+    best: Results
+    checks: dict[str, bool]
+    samples: list[Path]
+    seconds: float
+
+
+def run_demo(folder: Path) -> Demo:
+    """Run the line into `folder`: new, empty, or an earlier demo's, which is then made anew. Minutes on two cores."""
+    began = time.perf_counter()
+    if (folder / TRAINING / RECIPE).exists():
+        shutil.rmtree(folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds something that is not a demo: choose another folder with --out")
+    run = Run(load_recipe("digits"), folder / TRAINING)
+    students = run.recipe.students
+    total = SECONDS["teacher"] + 2 * len(students) * SECONDS["training"]
+    total += (1 + 2 * len(students)) * SECONDS["export"] + SECONDS["measure"]
+    with plan("demo", total) as step:
+        members = []
+        with step("a ResNet18 teacher learns from all labels", SECONDS["teacher"]):
+            members.append(_member(folder, "teacher", "teacher", None, run.teacher()))
+        for student in students:
+            with step(f"{student.name} learns from one label in ten, alone: the control", SECONDS["training"]):
+                made = run.control(student)
+                members.append(_member(folder, f"{student.name}-control", "control", student.name, made))
+            with step(f"{student.name} learns from the same labels and the teacher", SECONDS["training"]):
+                members.append(_member(folder, student.name, "student", student.name, run.distilled(student)))
+        for member in members:
+            with step(f"{member.name} becomes ONNX graphs, each proven against torch", SECONDS["export"]):
+                pack_checkpoint(member.checkpoint, member.bundle, precisions=member.precisions, splits=run.splits)
+                _verify(member.bundle)
+        tests = _write_digits(run, folder / "test")
+        samples = _write_samples(tests, folder)
+        with step("teacher and students are measured, each engine in a process of its own", SECONDS["measure"]):
+            results = measure(_cases(members, folder / "test"), out=folder / "results.json")
+    best = one_engine_each(results)
+    write_report(results, folder / "report.html")
+    networks = [summary(member.checkpoint) for member in members]
+    demo = Demo(members, networks, best, _checks(networks), samples, round(time.perf_counter() - began, 1))
+    recorded = {"networks": networks, "checks": demo.checks, "seconds": demo.seconds}
+    write_text(folder / "demo.json", json.dumps(recorded, indent=2) + "\n")
+    return demo
+
+
+def _member(folder: Path, name: str, role: Role, group: str | None, checkpoint: Path) -> Member:
+    # fp16 pays on a GPU; on this CPU it is only of interest for what a user would ship, the students.
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8") if role == "student" else ("fp32", "int8")
+    return Member(name, role, group, checkpoint, folder / f"{name}.zoo", precisions)
+
+
+def _verify(path: Path) -> None:
+    bundle = Bundle.open(path)
+    bundle.check_files()
+    for outcome in selftest.run(bundle):
+        if not outcome.passed:
+            raise VerdictError(f"{path}: the self-test of {outcome.precision} is off by {outcome.difference:.3g}")
+
+
+def _write_digits(run: Run, folder: Path) -> list[Path]:
+    """The test digits as they were scanned, 8 x 8 grey PNG in a folder for each class."""
+    scans, targets = digit_scans()
+    paths = []
+    for name in run.splits.test.names:
+        number = int(name.removeprefix("digit-"))
+        path = folder / str(targets[number]) / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scans[number]).save(path)
+        paths.append(path)
+    return paths
+
+
+def _write_samples(tests: list[Path], folder: Path) -> list[Path]:
+    samples = []
+    for path in tests[:SAMPLES]:
+        sample = folder / f"{path.stem}.png"
+        shutil.copyfile(path, sample)
+        samples.append(sample)
+    return samples
+
+
+def _cases(members: list[Member], evaluation: Path) -> list[Case]:
+    """The teacher in torch eager, and every member on every backend in fp32 and int8."""
+    cases = []
+    for member in members:
+        common = {"name": member.name, "role": member.role, "group": member.group, "evaluation": evaluation}
+        if member.role == "teacher":
+            cases.append(Case(subject=member.checkpoint, backend=EAGER, limits=LIMITS, **common))
+        for backend in BACKENDS:
+            for precision in ("fp32", "int8"):
+                cases.append(Case(subject=member.bundle, backend=backend, precision=precision, limits=LIMITS, **common))
+    return cases
+
+
+def _checks(networks: list[dict[str, Any]]) -> dict[str, bool]:
+    """The demo's claims, of the last epoch on images that no training saw."""
+    named = {network["name"]: network for network in networks}
+    teacher = named["teacher"]
+    checks = {"the teacher knows at least 98.5 %": teacher["top1"] >= 0.985}
+    for name, network in named.items():
+        if network["role"] == "student":
+            checks[f"{name} is within 1.0 point of the teacher"] = teacher["top1"] - network["top1"] <= 0.01 + 1e-9
+            checks[f"{name} is above its control"] = network["top1"] > named[f"{name}-control"]["top1"]
+            checks[f"{name} has 10x fewer parameters"] = 10 * network["parameters"] <= teacher["parameters"]
+    return checks

@@ -1,0 +1,48 @@
+"""What a backend is, and how one is chosen by name.
+
+A backend is one small class in a file of its own. It takes a graph file and says afterwards what really runs: a
+device, precision or thread count that was asked for and is not used is an error, never a silent fallback.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.errors import InputError, nearest
+
+BACKENDS = {
+    "onnxruntime": "zoo.engines.onnxruntime:OnnxRuntime",
+    "openvino": "zoo.engines.openvino:OpenVino",
+}
+
+
+class Backend(Protocol):
+    """A loaded graph that runs. Immutable; `run` may be called from several threads at once."""
+
+    name: str
+    device: str
+    threads: int
+
+    def __init__(self, graph: Path, *, precision: str, device: str, threads: int | None) -> None: ...
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 [N, H, W, 3] in, float32 [N, size] out."""
+        ...
+
+    def versions(self) -> dict[str, Any]:
+        """Name and version of the library, and what it reports about itself."""
+        ...
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The class of a backend by its name; its library is imported when it is constructed."""
+    if name not in BACKENDS:
+        raise InputError(f"no backend called '{name}'; there are: {', '.join(BACKENDS)}{nearest(name, BACKENDS)}")
+    module, _, attribute = BACKENDS[name].partition(":")
+    found: type[Backend] = getattr(importlib.import_module(module), attribute)
+    return found

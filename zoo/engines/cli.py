@@ -1,0 +1,68 @@
+"""`zoo predict` and `zoo verify`: what an app's developer needs, with the base package alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.errors import InputError, VerdictError
+
+app = typer.Typer()
+
+BundlePath = Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")]
+BackendName = Annotated[str, typer.Option(help="onnxruntime or openvino.")]
+
+
+@app.command()
+def predict(
+    bundle: BundlePath,
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    backend: BackendName = "onnxruntime",
+    precision: Annotated[str, typer.Option(help="One of the bundle's graphs.")] = "fp32",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="CPU threads (default: all that may be used).")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Labels and scores of images. An image that cannot be read is named, the others are still answered; exit 2."""
+    from zoo.engines import load
+
+    engine = load(bundle, backend=backend, precision=precision, device=device, threads=threads)
+    results: list[dict[str, object]] = []
+    failures: list[str] = []
+    for image in images:
+        try:
+            answer = engine.predict(image)
+        except InputError as error:
+            failures.append(str(error))
+            continue
+        results.append({"image": str(image), "top": [{"label": k, "score": v} for k, v in answer.top(top)]})
+        if not as_json:
+            typer.echo(f"{image}: " + ", ".join(f"{label} {100 * score:.1f} %" for label, score in answer.top(top)))
+    if as_json:
+        typer.echo(json.dumps({"engine": engine.describe(), "results": results}, indent=2, ensure_ascii=False))
+    if failures:
+        raise InputError("; ".join(failures))
+
+
+@app.command()
+def verify(bundle: BundlePath, backend: BackendName = "onnxruntime") -> None:
+    """Check every file's hash and run the self-test of every graph. Exit 1 if an answer is off, 2 if a file is."""
+    from zoo.engines import Bundle, selftest
+
+    opened = Bundle.open(bundle)
+    count = opened.check_files()
+    typer.echo(f"{bundle}: {count} files are as the manifest says")
+    outcomes = selftest.run(opened, backend=backend)
+    for outcome in outcomes:
+        word = "passed" if outcome.passed else "FAILED"
+        typer.echo(
+            f"  {outcome.precision} on {backend}: {word}, "
+            f"largest difference {outcome.difference:.3g} of {outcome.tolerance:g} allowed"
+        )
+    bad = [outcome.precision for outcome in outcomes if not outcome.passed]
+    if bad:
+        raise VerdictError(f"{bundle}: the self-test of {', '.join(bad)} failed on {backend}")

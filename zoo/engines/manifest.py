@@ -1,0 +1,148 @@
+"""`manifest.json` of a bundle: what is inside, what it computes, what it was proven to keep. Schema `zoo.bundle/1`.
+
+Unknown keys are refused: a manifest that says more than this reader understands must not be half understood.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoo.errors import InputError
+from zoo.images import Framing
+
+SCHEMA: Literal["zoo.bundle/1"] = "zoo.bundle/1"
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Strict):
+    """One file of the bundle, by its path relative to the bundle."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+
+class Input(_Strict):
+    """The face that every graph has: uint8 [N, height, width, 3], RGB, named `image`.
+
+    Decoding, resizing and cropping stay outside the graph and are those of `zoo.images`.
+    """
+
+    name: Literal["image"] = "image"
+    dtype: Literal["uint8"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    color: Literal["RGB"] = "RGB"
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    resize: int = Field(gt=0, description="the short side is resized to this many pixels before the centre crop")
+    filter: Literal["pillow-bilinear-antialias"] = "pillow-bilinear-antialias"
+    crop: Literal["center"] = "center"
+
+    @property
+    def framing(self) -> Framing:
+        """The same as `zoo.images.read` takes it."""
+        return Framing(self.resize, self.height, self.width)
+
+
+class Output(_Strict):
+    """The float32 output of every graph: [N, size]."""
+
+    name: str
+    dtype: Literal["float32"] = "float32"
+    size: int = Field(gt=0)
+
+
+class Graph(_Strict):
+    """One ONNX file at one precision."""
+
+    file: str
+    opset: int
+    nodes: int
+    casts: int = Field(description="Cast nodes, the face's own included")
+    low_precision_share: float = Field(
+        ge=0, le=1, description="share of Conv/Gemm/MatMul nodes whose weight is stored in this graph's precision"
+    )
+
+
+class Parity(_Strict):
+    """How far a graph's answers are from the fp32 torch module, on real images."""
+
+    images: int
+    max_abs: float
+    mean_abs: float
+    cosine: float
+    top1_agreement: float = Field(ge=0, le=1)
+
+
+class Accuracy(_Strict):
+    """The task's metric on a split that was never trained on; `torch` is the module before export."""
+
+    metric: str
+    split: str
+    images: int
+    torch: float
+    graphs: dict[Precision, float]
+
+
+class SelfTest(_Strict):
+    """Inputs and the answers each graph gave where it was made; `zoo verify` runs them again."""
+
+    file: str
+    images: int
+    tolerance: dict[Precision, float] = Field(description="largest accepted |difference| of any output")
+
+
+class Cost(_Strict):
+    """What the network is made of. MACs: multiply-accumulates for one image."""
+
+    parameters: int
+    buffers: int = Field(description="BatchNorm statistics and other state that is not trained")
+    macs: int
+
+
+class Manifest(_Strict):
+    """The whole of `manifest.json`."""
+
+    schema_: Literal["zoo.bundle/1"] = Field(SCHEMA, alias="schema")
+    name: str
+    task: Literal["classification"]
+    input: Input
+    output: Output
+    labels: str = Field(description="file with the class names, in output order")
+    graphs: dict[Precision, Graph]
+    parity: dict[Precision, Parity]
+    accuracy: Accuracy
+    selftest: SelfTest
+    cost: Cost
+    provenance: dict[str, Any]
+    files: dict[str, FileEntry]
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`, the same for the same content."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and validate a manifest file; `InputError` says what is wrong with it."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path.parent} is not a bundle: it has no {path.name}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema {schema!r} is not known to this version, which reads '{SCHEMA}'")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']}") from None

@@ -1,0 +1,63 @@
+"""ONNX Runtime as a backend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.errors import EnvironmentProblem, InputError, missing_package
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxRuntime:
+    """One inference session. `Session.run` is thread-safe, so nothing is locked here."""
+
+    name = "onnxruntime"
+
+    def __init__(self, graph: Path, *, precision: str, device: str, threads: int | None) -> None:
+        del precision  # ONNX Runtime computes in the precision that the graph states
+        try:
+            import onnxruntime
+        except ImportError:
+            raise missing_package("onnxruntime", "", "the onnxruntime backend") from None
+        if device not in PROVIDERS:
+            raise InputError(f"onnxruntime has no device '{device}'; there are: {', '.join(PROVIDERS)}")
+        self.device = device
+        self.threads = threads or len(os.sched_getaffinity(0))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors only: everything that matters is read back below
+        if device != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(str(graph), options, providers=[PROVIDERS[device]])
+        except Exception as error:  # the library raises a dozen types of its own, all meaning "not this graph here"
+            raise EnvironmentProblem(
+                f"onnxruntime cannot run {graph.name} on {device}: {_first_line(error)}"
+            ) from error
+        used = self._session.get_providers()[0]
+        if used != PROVIDERS[device]:
+            raise EnvironmentProblem(f"onnxruntime was asked for {PROVIDERS[device]} and would run on {used}")
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = [self._session.get_outputs()[0].name]
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 [N, H, W, 3] in, float32 [N, size] out."""
+        answer: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: images})[0]
+        return answer
+
+    def versions(self) -> dict[str, Any]:
+        """The library's version and the provider in use."""
+        import onnxruntime
+
+        return {"onnxruntime": onnxruntime.__version__, "provider": self._session.get_providers()[0]}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

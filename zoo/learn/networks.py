@@ -1,0 +1,161 @@
+"""Networks by name, ours or a library's, with the normalisation they expect built in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo import models
+from zoo.errors import EnvironmentProblem, InputError, missing_package, nearest
+from zoo.learn.recipe import Network
+from zoo.progress import note
+
+
+class Normalised(nn.Module):
+    """uint8 [N, H, W, 3] RGB -> logits [N, classes]: scaling, normalisation and layout, then the network.
+
+    Nobody outside can get the normalisation wrong, in training as in the exported graph.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self._channels = tuple(mean), tuple(std)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def around(self, network: nn.Module) -> Normalised:
+        """The same normalisation in front of another network, in the same mode."""
+        return Normalised(network, *self._channels).train(self.training)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, H, W, 3] -> logits [N, classes]. The permuted image already lies in channels_last order."""
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
+
+
+def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = False) -> nn.Module:
+    """The bare network of a recipe's entry, with its weights if it names any: float [N, 3, H, W] -> [N, classes].
+
+    `head_may_be_fresh`: whether weights for another number of classes are welcome, because training follows.
+    """
+    library, _, name = spec.model.rpartition(":")
+    if library == "torchvision":
+        network = _torchvision(name, spec, classes)
+    elif library == "timm":
+        network = _timm(name, spec, classes)
+    elif not library:
+        if spec.weights == "hub":
+            raise InputError(f"{spec.model} is a family of ours and has no hub: give a file as weights")
+        network = models.build(name, classes=classes, size=size, **spec.knobs)
+    else:
+        raise InputError(
+            f"no models from '{library}'; a model is a family name, torchvision:NAME, timm:NAME or run:DIR"
+        )
+    if spec.weights:
+        state = _hub_weights(spec) if spec.weights == "hub" else read_weights(Path(spec.weights))
+        adopt(network, state, spec.model if spec.weights == "hub" else spec.weights, head_may_be_fresh)
+    if spec.stem_stride is not None:
+        _small_stem(network, spec)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _torchvision(name: str, spec: Network, classes: int) -> nn.Module:
+    try:
+        from torchvision import models as library
+    except ImportError:
+        raise missing_package("torchvision", "train", f"torchvision:{name}") from None
+    known = library.list_models(module=library)
+    if name not in known:
+        raise InputError(f"torchvision has no classifier '{name}'{nearest(name, known)}")
+    return _construct(lambda: library.get_model(name, num_classes=classes, **spec.knobs), spec)
+
+
+def _timm(name: str, spec: Network, classes: int) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise missing_package("timm", "train", f"timm:{name}") from None
+    if not timm.is_model(name):
+        raise InputError(f"timm has no model '{name}'{nearest(name, timm.list_models())}")
+    return _construct(lambda: timm.create_model(name, num_classes=classes, **spec.knobs), spec)
+
+
+def _construct(make: Any, spec: Network) -> nn.Module:
+    try:
+        network: nn.Module = make()
+    except TypeError as error:
+        raise InputError(f"{spec.model}: {error}") from None
+    return network
+
+
+def _hub_weights(spec: Network) -> dict[str, Tensor]:
+    """What the library itself would download, for its own number of classes."""
+    library, _, name = spec.model.rpartition(":")
+    try:
+        if library == "timm":
+            import timm
+
+            pretrained: nn.Module = timm.create_model(name, pretrained=True, **spec.knobs)
+        else:
+            from torchvision import models
+
+            pretrained = models.get_model(name, weights="DEFAULT", **spec.knobs)
+    except (OSError, RuntimeError) as error:  # urllib's, huggingface_hub's and torch.hub's errors are all of these
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EnvironmentProblem(f"cannot fetch the weights of {spec.model}: {reason}; give a local file") from error
+    return pretrained.state_dict()
+
+
+def _small_stem(network: nn.Module, spec: Network) -> None:
+    """He et al.'s CIFAR stem: a 3x3 convolution instead of 7x7 stride 2 and a max-pool."""
+    first = getattr(network, "conv1", None)
+    if not isinstance(first, nn.Conv2d) or not hasattr(network, "maxpool"):
+        raise InputError(f"stem_stride is for torchvision ResNets, which {spec.model} is not")
+    network.conv1 = nn.Conv2d(3, first.out_channels, 3, spec.stem_stride or 1, 1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file or a .pth state dict. Nothing is unpickled but tensors."""
+    if not path.is_file():
+        raise InputError(f"no such weights file: {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # safetensors, zip and the restricted unpickler each raise their own
+        raise InputError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    return state
+
+
+def adopt(network: nn.Module, state: dict[str, Tensor], origin: str, head_may_be_fresh: bool) -> None:
+    """Take over `state`. A classifier of another number of classes keeps its fresh weights if it may; any other
+    difference is an error that names it.
+    """
+    own = network.state_dict()
+    reshaped = [key for key in state if key in own and state[key].shape != own[key].shape]
+    layers = {key.rpartition(".")[0] for key in reshaped}
+    if len(layers) > 1 or (reshaped and not head_may_be_fresh):
+        there, here = list(state[reshaped[0]].shape), list(own[reshaped[0]].shape)
+        raise InputError(f"{origin} does not fit: {reshaped[0]} is {there} there and {here} here")
+    result = network.load_state_dict({k: v for k, v in state.items() if k not in reshaped}, strict=False)
+    strange = [key for key in (*result.missing_keys, *result.unexpected_keys) if key not in reshaped]
+    if strange:
+        raise InputError(f"{origin} does not fit: {len(strange)} names differ, the first is {strange[0]}")
+    if layers:
+        note(f"{origin}: its classifier '{layers.pop()}' has another number of classes and starts afresh")

@@ -1,0 +1,192 @@
+"""Recipes: a TOML file says what is trained on what, by which teacher, and how. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from zoo.data import DataConfig
+from zoo.errors import InputError, nearest
+
+SHIPPED = Path(__file__).parent.parent / "recipes"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Training(_Strict):
+    """How a network is trained. An epoch is as many steps as all training images fill, labelled or not, so that a
+    control that sees few labels still takes as many steps as its distilled twin.
+    """
+
+    epochs: int = Field(gt=0)
+    batch: int = Field(64, gt=0)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup: float = Field(0.0, ge=0, description="epochs of linear warm-up")
+    milestones: tuple[int, ...] = Field((), description="step schedule: epochs after which the rate is multiplied")
+    gamma: float = Field(0.1, gt=0, description="step schedule: by how much")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+
+
+class Network(_Strict):
+    """A network by name: a family of ours, `torchvision:NAME`, `timm:NAME`, or `run:FOLDER` for one trained before."""
+
+    model: str
+    knobs: dict[str, Any] = Field(
+        {}, description="a family's own: width, depth ...; or the library's keyword arguments"
+    )
+    stem_stride: Literal[1, 2] | None = Field(
+        None,
+        description="for a torchvision ResNet: a 3x3 first convolution of this stride and no pool, for small images",
+    )
+    weights: str = Field("", description="a local .safetensors or .pth file, or 'hub' for the library's own")
+    train: Training | None = Field(None, description="how this one is trained; a student without it follows [train]")
+
+
+class Teacher(Network):
+    """The network that is learned from. With a `train` it is trained first; without, its weights are taken as is."""
+
+    size: int | None = Field(None, ge=8, description="the side it sees, where it differs from the student's")
+
+
+class Student(Network):
+    """A network that learns; `name` is also the name of its folder."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+
+
+class Distillation(_Strict):
+    """`(1 - l) * hard + l * soft`, where soft already carries T^2."""
+
+    lambda_: float = Field(0.9, ge=0, le=1, alias="lambda")
+    temperature: float = Field(4.0, gt=0)
+    answers: Literal["cached", "online"] = "cached"
+    store: Path | None = Field(None, description="folder of the cached answers; one beside the runs if not given")
+    prefill: bool = Field(False, description="have every view answered before the first student starts")
+
+
+class Recipe(_Strict):
+    """The whole file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    task: Literal["classification"] = "classification"
+    seed: int = Field(0, ge=0)
+    data: DataConfig
+    train: Training
+    teacher: Teacher
+    distill: Distillation = Distillation()
+    students: tuple[Student, ...] = Field(min_length=1)
+
+    @field_validator("students")
+    @classmethod
+    def _distinct(cls, students: tuple[Student, ...]) -> tuple[Student, ...]:
+        names = [student.name for student in students]
+        if len(set(names)) < len(names) or "teacher" in names or any(name.endswith("-control") for name in names):
+            raise ValueError("names must differ, and be neither 'teacher' nor end in '-control'")
+        return students
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
+
+
+def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a shipped recipe by name or any by path; `overrides` are `a.b=value` with values as TOML, or bare words."""
+    path = shipped().get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        known = ", ".join(shipped())
+        raise InputError(f"no recipe '{name_or_path}'; shipped: {known}{nearest(name_or_path, shipped())}")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from None
+    for override in overrides:
+        _override(raw, override)
+    return validate(raw, str(path))
+
+
+def validate(raw: dict[str, Any], origin: str) -> Recipe:
+    """The recipe that `raw` describes; `InputError` names the first wrong key and the nearest known one."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _keys_at(first["loc"][:-1])
+            message = f"unknown key '{where}'{nearest(str(first['loc'][-1]), known)}"
+        else:
+            message = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+        raise InputError(f"{origin}: {message}") from None
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set takes key=value, not '{override}'")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word: a path, a name
+    *parents, last = key.strip().split(".")
+    table: Any = raw
+    for part in parents:
+        table = _step(table, part, override)
+    if isinstance(table, list):
+        table[_index(table, last, override)] = value
+    else:
+        table[last] = value
+
+
+def _step(table: Any, part: str, override: str) -> Any:
+    if isinstance(table, list):
+        return table[_index(table, part, override)]
+    inner = table.setdefault(part, {})
+    if not isinstance(inner, dict | list):
+        raise InputError(f"--set {override}: '{part}' is a value, not a table")
+    return inner
+
+
+def _index(table: list[Any], part: str, override: str) -> int:
+    """Tables in a list are found by position or by their `name`."""
+    names = [str(entry.get("name")) if isinstance(entry, dict) else "" for entry in table]
+    if part in names:
+        return names.index(part)
+    if part.isdigit() and int(part) < len(table):
+        return int(part)
+    raise InputError(f"--set {override}: no '{part}' there; there are: {', '.join(names)}")
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The known keys of the table at a place in the recipe."""
+    model: Any = Recipe
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = {(field.alias or name): field for name, field in model.model_fields.items()}
+        inner = [t for t in (fields[part].annotation, *get_args(fields[part].annotation)) if _is_model(t)]
+        if not inner:
+            return []
+        model = inner[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _is_model(candidate: Any) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe with every default written out, as TOML that `load_recipe` reads back to the same."""
+    import tomli_w
+
+    return tomli_w.dumps(recipe.model_dump(mode="json", by_alias=True, exclude_none=True))
