@@ -134,8 +134,7 @@ def _prove(
     task: str,
 ) -> _Proven:
     """Write one graph, run it on the test images, and let it pass or raise `VerdictError`."""
-    model.metadata_props.add(key="zoo.model", value=name)
-    model.metadata_props.add(key="zoo.precision", value=precision)
+    onnx.helper.set_model_props(model, {"zoo.model": name, "zoo.precision": precision})
     path = folder / f"model.{precision}.onnx"
     path.write_bytes(to_bytes(model))
     answers = _answers(path, precision, evidence.test)

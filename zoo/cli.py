@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from importlib import import_module
+from typing import Annotated
 
-import click
 import typer
 from typer.main import get_command
 
+from zoo import __version__
 from zoo.errors import INTERRUPTED, EnvironmentProblem, ZooError
 
 # Rooms are imported here, once: their modules import fast, and their commands import what is heavy.
@@ -21,10 +21,20 @@ def _compose() -> typer.Typer:
     app = typer.Typer(
         name="zoo",
         help="Big vision teachers become small compiled students, with the numbers that prove it.",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+    @app.callback(invoke_without_command=True)
+    def root(
+        context: typer.Context,
+        version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    ) -> None:
+        if version:
+            typer.echo(__version__)
+        elif context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
     for room in ROOMS:
         app.add_typer(import_module(room).app)
     app.add_typer(import_module("bench.cli").app, name="bench", help="Measure engines and report what they cost.")
@@ -42,25 +52,20 @@ def main() -> None:
     except ZooError as error:
         _say(str(error))
         code = error.exit_code
-    except click.ClickException as error:
-        _say(error.format_message())
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except typer.TyperException as error:  # wrong usage: an unknown command, option or value
+        _say(" ".join(error.format_message().split()) + " (zoo --help)")
+        code = ZooError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; what was finished is kept, and --resume continues a training")
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `zoo list | head` is no error
         code = 0
-    except OSError as error:
-        if error.errno not in _ENVIRONMENT:
-            raise
-        where = f": {error.filename}" if error.filename else ""
-        _say(f"{error.strerror}{where}")
+    except OSError as error:  # a full disk, a read-only folder: inputs were checked where they came in
+        _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         code = EnvironmentProblem.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
-
-_ENVIRONMENT = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOMEM, errno.EMFILE}
 
 if __name__ == "__main__":
     main()

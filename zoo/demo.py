@@ -29,6 +29,7 @@ from zoo.progress import plan
 
 TRAINING = "training"
 SAMPLES = 6  # digits written as PNG for `zoo predict`
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")  # what pays on a CPU
 LIMITS = Limits(seconds=1.0)  # for one batch size of one engine: enough to rank engines, `zoo bench run` takes longer
 # What the steps take on two slow cores: only the proportions matter, for the time left.
 SECONDS = {"teacher": 40.0, "training": 20.0, "export": 10.0, "measure": 60.0}
@@ -86,7 +87,7 @@ def run_demo(folder: Path) -> Demo:
         tests = _write_digits(run, folder / "test")
         samples = _write_samples(tests, folder)
         with step("teacher and students are measured, each engine in a process of its own", SECONDS["measure"]):
-            results = measure(_cases(members, folder / "test"), out=folder / "results.json")
+            results = _measure(members, folder)
     best = one_engine_each(results)
     write_report(results, folder / "report.html")
     networks = [summary(member.checkpoint) for member in members]
@@ -97,8 +98,8 @@ def run_demo(folder: Path) -> Demo:
 
 
 def _member(folder: Path, name: str, role: Role, group: str | None, checkpoint: Path) -> Member:
-    # fp16 pays on a GPU; on this CPU it is only of interest for what a user would ship, the students.
-    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8") if role == "student" else ("fp32", "int8")
+    # fp16 pays on a GPU: only what a user would ship, the students, has a graph for one.
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8") if role == "student" else PRECISIONS
     return Member(name, role, group, checkpoint, folder / f"{name}.zoo", precisions)
 
 
@@ -132,17 +133,39 @@ def _write_samples(tests: list[Path], folder: Path) -> list[Path]:
     return samples
 
 
-def _cases(members: list[Member], evaluation: Path) -> list[Case]:
-    """The teacher in torch eager, and every member on every backend in fp32 and int8."""
-    cases = []
+def _measure(members: list[Member], folder: Path) -> Results:
+    """Teacher and students on every backend in fp32 and int8; then each control on the engine that its student runs
+    best on, so that the two rows differ in nothing but what they learned from.
+    """
+    cases = [_case(member, EAGER, "fp32", folder) for member in members if member.role == "teacher"]
     for member in members:
-        common = {"name": member.name, "role": member.role, "group": member.group, "evaluation": evaluation}
-        if member.role == "teacher":
-            cases.append(Case(subject=member.checkpoint, backend=EAGER, limits=LIMITS, **common))
-        for backend in BACKENDS:
-            for precision in ("fp32", "int8"):
-                cases.append(Case(subject=member.bundle, backend=backend, precision=precision, limits=LIMITS, **common))
-    return cases
+        if member.role != "control":
+            cases += [_case(member, backend, precision, folder) for backend in BACKENDS for precision in PRECISIONS]
+    first = measure(cases, out=folder / "results.json")
+    engines = {row.group: row.engine for row in one_engine_each(first).rows if row.role == "student"}
+    controls = [member for member in members if member.role == "control"]
+    second = measure(
+        [
+            _case(control, engines[control.group].backend, engines[control.group].precision, folder)
+            for control in controls
+        ]
+    )
+    results = first.model_copy(update={"rows": first.rows + second.rows})
+    results.write(folder / "results.json")
+    return results
+
+
+def _case(member: Member, backend: str, precision: Precision, folder: Path) -> Case:
+    return Case(
+        name=member.name,
+        subject=member.checkpoint if backend == EAGER else member.bundle,
+        backend=backend,
+        precision=precision,
+        role=member.role,
+        group=member.group,
+        evaluation=folder / "test",
+        limits=LIMITS,
+    )
 
 
 def _checks(networks: list[dict[str, Any]]) -> dict[str, bool]:

@@ -61,6 +61,7 @@ def distill(
 def list_(as_json: AsJson = False) -> None:
     """Students with their parameters and MACs, ways to name a teacher, and the shipped recipes."""
     _need_torch("zoo list")
+    import torch
     from rich.console import Console
     from rich.table import Table
 
@@ -80,7 +81,9 @@ def list_(as_json: AsJson = False) -> None:
         ("vgg", 10, 32, {"depth": 8, "width": 0.25}),
     ]
     for family, classes, size, knobs in examples:
-        spent = cost(models.build(family, classes=classes, size=size, device="meta", **knobs), size, size)
+        with torch.device("meta"):
+            network = models.build(family, classes=classes, size=size, **knobs)
+        spent = cost(network, size, size)
         students.append({"family": family, "knobs": knobs, "classes": classes, "size": size, **spent.as_dict()})
     recipes = {name: [student.name for student in load_recipe(name).students] for name in shipped()}
     teachers = ["torchvision:NAME", "timm:NAME", "run:FOLDER", *models.STUDENTS]

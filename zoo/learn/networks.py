@@ -42,29 +42,26 @@ class Normalised(nn.Module):
         return logits
 
 
-def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = False) -> nn.Module:
+def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = False, device: str = "cpu") -> nn.Module:
     """The bare network of a recipe's entry, with its weights if it names any: float [N, 3, H, W] -> [N, classes].
 
     `head_may_be_fresh`: whether weights for another number of classes are welcome, because training follows.
     """
     library, _, name = spec.model.rpartition(":")
-    if library == "torchvision":
-        network = _torchvision(name, spec, classes)
-    elif library == "timm":
-        network = _timm(name, spec, classes)
-    elif not library:
-        if spec.weights == "hub":
-            raise InputError(f"{spec.model} is a family of ours and has no hub: give a file as weights")
-        network = models.build(name, classes=classes, size=size, **spec.knobs)
-    else:
-        raise InputError(
-            f"no models from '{library}'; a model is a family name, torchvision:NAME, timm:NAME or run:DIR"
-        )
-    if spec.weights:
-        state = _hub_weights(spec) if spec.weights == "hub" else read_weights(Path(spec.weights))
-        adopt(network, state, spec.model if spec.weights == "hub" else spec.weights, head_may_be_fresh)
-    if spec.stem_stride is not None:
-        _small_stem(network, spec)
+    with torch.device(device):
+        if library == "torchvision":
+            network = _torchvision(name, spec, classes)
+        elif library == "timm":
+            network = _timm(name, spec, classes)
+        elif not library:
+            network = models.build(name, classes=classes, size=size, **spec.knobs)
+        else:
+            raise InputError(f"no models from '{library}': a model is a family, torchvision:NAME, timm:NAME or run:DIR")
+        if spec.weights:
+            state = _hub_weights(spec) if spec.weights == "hub" else read_weights(Path(spec.weights))
+            adopt(network, state, spec.model if spec.weights == "hub" else spec.weights, head_may_be_fresh)
+        if spec.stem_stride is not None:
+            _small_stem(network, spec)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -100,6 +97,8 @@ def _construct(make: Any, spec: Network) -> nn.Module:
 def _hub_weights(spec: Network) -> dict[str, Tensor]:
     """What the library itself would download, for its own number of classes."""
     library, _, name = spec.model.rpartition(":")
+    if not library:
+        raise InputError(f"{spec.model} is a family of ours and has no hub: give a file as weights")
     try:
         if library == "timm":
             import timm
@@ -116,13 +115,16 @@ def _hub_weights(spec: Network) -> dict[str, Tensor]:
 
 
 def _small_stem(network: nn.Module, spec: Network) -> None:
-    """He et al.'s CIFAR stem: a 3x3 convolution instead of 7x7 stride 2 and a max-pool."""
+    """A 3x3 first convolution instead of 7x7. Strides 1 and 2 drop the max-pool (1 is He et al.'s CIFAR stem), 4 keeps
+    it behind a stride of 2.
+    """
     first = getattr(network, "conv1", None)
     if not isinstance(first, nn.Conv2d) or not hasattr(network, "maxpool"):
         raise InputError(f"stem_stride is for torchvision ResNets, which {spec.model} is not")
-    network.conv1 = nn.Conv2d(3, first.out_channels, 3, spec.stem_stride or 1, 1, bias=False)
+    network.conv1 = nn.Conv2d(3, first.out_channels, 3, min(spec.stem_stride or 1, 2), 1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.maxpool = nn.Identity()
+    if spec.stem_stride != 4:
+        network.maxpool = nn.Identity()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -44,9 +44,9 @@ class Network(_Strict):
     knobs: dict[str, Any] = Field(
         {}, description="a family's own: width, depth ...; or the library's keyword arguments"
     )
-    stem_stride: Literal[1, 2] | None = Field(
+    stem_stride: Literal[1, 2, 4] | None = Field(
         None,
-        description="for a torchvision ResNet: a 3x3 first convolution of this stride and no pool, for small images",
+        description="for a torchvision ResNet: a stem for small images, 3x3 and of this stride in all",
     )
     weights: str = Field("", description="a local .safetensors or .pth file, or 'hub' for the library's own")
     train: Training | None = Field(None, description="how this one is trained; a student without it follows [train]")

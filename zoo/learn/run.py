@@ -51,21 +51,27 @@ class Run:
         """Open the folder. `InputError` when it holds another run, or the same one and `resume` was not asked for."""
         self.recipe, self.folder, self._resume = recipe, folder, resume
         self.task = TASKS[recipe.task]
+        self._check_networks()
         written = folder / RECIPE
+        if written.exists():
+            self._check_same(written)
+        self.splits: Splits = data.load(recipe.data, recipe.seed)  # before anything is written: it can be refused
         if not written.exists():
             write_text(written, to_toml(recipe))
             write_text(folder / ENVIRONMENT, json.dumps(_environment(), indent=2) + "\n")
-            return
-        if not resume:
-            raise InputError(f"{folder} already holds a run: --resume continues it, --out DIR starts another")
-        different = _differences(tomllib.loads(written.read_text(encoding="utf-8")), tomllib.loads(to_toml(recipe)))
-        if different:
-            raise InputError(f"{folder} was made with another recipe, which differs in {', '.join(different[:5])}")
 
-    @cached_property
-    def splits(self) -> Splits:
-        """The recipe's images, read at the first use."""
-        return data.load(self.recipe.data, self.recipe.seed)
+    def _check_same(self, written: Path) -> None:
+        if not self._resume:
+            raise InputError(f"{self.folder} already holds a run: --resume continues it, --out DIR starts another")
+        old, new = (tomllib.loads(text) for text in (written.read_text(encoding="utf-8"), to_toml(self.recipe)))
+        if different := _differences(old, new):
+            raise InputError(f"{self.folder} was made with another recipe, which differs in {', '.join(different[:5])}")
+
+    def _check_networks(self) -> None:
+        """Build every network once, without memory: a misspelt knob must not wait until the others are trained."""
+        for spec in (self.recipe.teacher, *self.recipe.students):
+            if not spec.model.startswith("run:"):
+                build(spec.model_copy(update={"weights": ""}), classes=2, size=self.recipe.data.size, device="meta")
 
     @cached_property
     def views(self) -> CropFlip:

@@ -7,6 +7,7 @@ store of other data, other views or another teacher is refused with the name of 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,8 @@ class SoftLabels:
     def open(
         cls, folder: Path, *, images: int, views: int, classes: int, data: str, view_set: str, teacher: str
     ) -> SoftLabels:
-        """Open the store at `folder`, made empty if there is none (sparse: it takes disk as it fills).
+        """Open the store at `folder`, made empty if there is none. Its disk space is taken at once: a mapped file that
+        meets a full disk later would kill the process.
 
         `data`, `view_set`, `teacher`: fingerprints. `InputError` when the store there belongs to others.
         """
@@ -46,7 +48,7 @@ class SoftLabels:
             folder.mkdir(parents=True, exist_ok=True)
             for name, size in (("answers.f16", images * views * classes * 2), ("there.u8", images * views)):
                 with (folder / name).open("wb") as empty:
-                    empty.truncate(size)
+                    os.posix_fallocate(empty.fileno(), 0, size)
             write_text(file, json.dumps(header, indent=2) + "\n")  # last: a header means the files are there
         stored = json.loads(file.read_text(encoding="utf-8"))
         different = [key for key in header if stored.get(key) != header[key]]

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from zoo.errors import InputError, nearest
@@ -47,15 +46,13 @@ def knobs_of(family: str) -> tuple[str, ...]:
     return tuple(name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY)
 
 
-def build(family: str, *, classes: int, size: int, device: str | None = None, **knobs: Any) -> nn.Module:
+def build(family: str, *, classes: int, size: int, **knobs: Any) -> nn.Module:
     """A student with fresh weights: float [N, 3, size, size] -> logits [N, classes].
 
     `knobs` are the family's own (width, depth ...); what depends on the image size has a default that fits it.
-    On the device "meta" the network has shapes and costs nothing.
     """
     known = knobs_of(family)
     for knob in knobs:
         if knob not in known:
             raise InputError(f"{family} has no knob '{knob}'; it has: {', '.join(known)}{nearest(knob, known)}")
-    with torch.device(device or torch.get_default_device()):
-        return STUDENTS[family][0](classes, size, **knobs)
+    return STUDENTS[family][0](classes, size, **knobs)

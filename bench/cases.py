@@ -1,0 +1,74 @@
+"""A case: one model on one engine, at one or more batch sizes. What a child process is asked to measure."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from zoo.engines.manifest import Precision
+
+Role = Literal["teacher", "control", "student"]
+Scope = Literal["call"]  # host memory in, host memory out: what an app sees
+EAGER = "torch"  # the backend of a checkpoint as its owner runs it today: torch, eager mode
+
+
+class Limits(BaseModel):
+    """When a measurement may stop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # A difference of 5 % between two engines is worth acting on, one of 3 % is not.
+    interval_width: float = Field(0.03, gt=0, description="of the 95 % interval of p50, as a share of p50")
+    seconds: float = Field(2.0, gt=0, description="time limit for one batch size, warm-up apart")
+    # 6 rounds are the fewest that have a 95 % interval, and then it is [min, max]; with 12, two outliers on each side
+    # do not matter.
+    min_rounds: int = Field(12, ge=1)
+
+
+class Case(BaseModel):
+    """One model on one engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="the model, as the table calls it")
+    subject: Path = Field(description="a bundle, or for the backend 'torch' a run's checkpoint")
+    backend: str
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    threads: int | None = Field(None, ge=1, description="null: every core that the process may use")
+    batches: tuple[int, ...] = Field((1, 32), min_length=1)
+    scope: Scope = "call"
+    role: Role | None = None
+    group: str | None = Field(None, description="what a control and its student have in common: the student's name")
+    evaluation: Path | None = Field(None, description="folder DIR/CLASS/image; null: accuracy is not measured")
+    limits: Limits = Limits()
+
+    @field_validator("batches")
+    @classmethod
+    def _sensible(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
+        if min(batches) < 1 or len(set(batches)) != len(batches):
+            raise ValueError("batch sizes must be positive and different from each other")
+        return batches
+
+    @property
+    def title(self) -> str:
+        """The case in a few words, for progress and messages."""
+        return f"{self.name} · {self.backend} {self.precision}"
+
+    def command(self) -> str:
+        """The shell command that measures this case again."""
+        words = ["zoo", "bench", "run"]
+        if self.backend == EAGER:
+            words += ["--teacher", f"run:{self.subject}"]
+        else:
+            words += [str(self.subject), "--backend", self.backend, "--precision", self.precision]
+        words += ["--batch", ",".join(str(batch) for batch in self.batches)]
+        if self.threads is not None:
+            words += ["--threads", str(self.threads)]
+        if self.evaluation is not None:
+            words += ["--evaluate", str(self.evaluation)]
+        words += ["--time-limit", f"{self.limits.seconds:g}"]
+        return shlex.join(words)

@@ -1,0 +1,86 @@
+"""`zoo bench run` and `zoo bench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.errors import EnvironmentProblem, InputError
+
+app = typer.Typer(no_args_is_help=True)
+
+Bundles = Annotated[list[Path] | None, typer.Argument(metavar="BUNDLE...", help="Bundles (name.zoo) to measure.")]
+
+
+@app.command()
+def run(
+    bundles: Bundles = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(metavar="run:DIR", help="A trained network, measured in torch eager. Repeatable."),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Comma-separated. Default: every one installed.")] = "",
+    precision: Annotated[str, typer.Option(help="Comma-separated. Default: fp32 and int8, as far as packed.")] = "",
+    batch: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,32",
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core this process may use.")] = None,
+    evaluate: Annotated[Path | None, typer.Option(metavar="DIR", help="Measure accuracy on DIR/CLASS/image.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the results (JSON, raw times kept).")] = None,
+    time_limit: Annotated[float, typer.Option(metavar="S", help="Seconds for one batch size of one engine.")] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
+) -> None:
+    """Measure bundles, and teachers beside them, each in a process of its own, and print one table."""
+    from bench.cases import Limits
+    from bench.plan import Choices, plan
+    from bench.run import run as measure
+    from bench.text import terminal
+
+    if not bundles and not teacher:
+        raise InputError("nothing to measure: give a bundle, or --teacher run:DIR")
+    if time_limit <= 0:
+        raise InputError(f"--time-limit must be more than 0 seconds, not {time_limit:g}")
+    choices = Choices(
+        backends=_words(backend),
+        precisions=_words(precision),
+        batches=_batches(batch),
+        threads=threads,
+        evaluation=evaluate,
+        limits=Limits(seconds=time_limit),
+    )
+    results = measure(plan(bundles or [], teacher or [], choices), out=out)
+    if as_json:
+        typer.echo(results.to_json(), nl=False)
+    else:
+        terminal(results)
+    failed = [row for row in results.rows if row.error]
+    if failed:
+        first = failed[0]
+        which = f"{len(failed)} of {len(results.rows)} rows"
+        raise EnvironmentProblem(f"{which} could not be measured; the first is {first.model}: {first.error}")
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="What `zoo bench run -o` wrote.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: beside the results, as .html.")] = None,
+) -> None:
+    """Write the results as one HTML page that opens offline."""
+    from bench.report import write_report
+    from bench.results import read_results
+
+    page = out or results.with_suffix(".html")
+    write_report(read_results(results), page)
+    typer.echo(str(page))
+
+
+def _words(text: str) -> list[str]:
+    """`"a, b,a"` -> `["a", "b"]`."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _batches(text: str) -> list[int]:
+    words = _words(text)
+    if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise InputError(f"--batch {text}: write batch sizes like 1,32")
+    return list(dict.fromkeys(int(word) for word in words))

@@ -1,0 +1,168 @@
+"""`results.json`: what was measured, raw. Schema `zoo.bench/1`.
+
+One row is (model, engine, batch, scope). Every call's time is kept, so that any other statistic, or a gate, can be
+computed later from the same file. Unknown keys are refused, as in a bundle's manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.cases import Role, Scope
+from bench.host import Host
+from bench.stats import median, median_interval, quantile
+from zoo.engines.manifest import Precision
+from zoo.errors import EnvironmentProblem, InputError
+from zoo.files import write_text
+
+SCHEMA: Final = "zoo.bench/1"
+StopReason = Literal["converged", "time limit"]
+MIN_CALLS_FOR_P99 = 662  # MLPerf LoadGen's floor: with fewer calls no statement about a 99 % quantile is sound
+NS_PER_MS = 1e6
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineFacts(_Strict):
+    """What ran; in a row with an error, what was asked for."""
+
+    backend: str
+    precision: Precision
+    device: str
+    threads: int | None = Field(description="null only in a row with an error: every core was asked for")
+    versions: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        """The engine as the table writes it."""
+        threads = "" if self.threads is None else f", {self.threads} thread{'s' if self.threads != 1 else ''}"
+        device = "" if self.device == "cpu" else f" on {self.device}"
+        return f"{self.backend} {self.precision}{device}{threads}"
+
+
+class Accuracy(_Strict):
+    """Top-1 accuracy of exactly this engine."""
+
+    value: float = Field(ge=0, le=1)
+    images: int = Field(gt=0)
+
+
+class Timing(_Strict):
+    """The times of one row, in milliseconds for one call (one batch)."""
+
+    p50_ms: float = Field(gt=0, description="median of the rounds' medians, which is what `p50_interval_ms` is about")
+    p90_ms: float = Field(gt=0, description="of all calls")
+    p99_ms: float | None = Field(description=f"of all calls; null with fewer than {MIN_CALLS_FOR_P99} of them")
+    mean_ms: float = Field(gt=0, description="of all calls")
+    images_per_second: float = Field(gt=0, description="images answered / time spent in calls, one call at a time")
+    p50_interval_ms: tuple[float, float] | None = Field(description="95 %; null with fewer than 6 rounds")
+    stop: StopReason
+    warmup_calls: int = Field(ge=0)
+    rounds_ns: list[list[int]] = Field(description="every call's time in nanoseconds, round by round")
+
+    @classmethod
+    def of(cls, rounds_ns: list[list[int]], *, batch: int, stop: StopReason, warmup_calls: int) -> Self:
+        """All statistics of some rounds; each round must hold at least one call."""
+        medians = [median(calls) for calls in rounds_ns]
+        calls = [call for calls in rounds_ns for call in calls]
+        interval = median_interval(medians)
+        return cls(
+            p50_ms=median(medians) / NS_PER_MS,
+            p90_ms=quantile(calls, 0.9) / NS_PER_MS,
+            p99_ms=quantile(calls, 0.99) / NS_PER_MS if len(calls) >= MIN_CALLS_FOR_P99 else None,
+            mean_ms=sum(calls) / len(calls) / NS_PER_MS,
+            images_per_second=batch * len(calls) / (sum(calls) / 1e9),
+            p50_interval_ms=interval and (interval[0] / NS_PER_MS, interval[1] / NS_PER_MS),
+            stop=stop,
+            warmup_calls=warmup_calls,
+            rounds_ns=rounds_ns,
+        )
+
+    @property
+    def calls_ms(self) -> list[float]:
+        """Every call's time in milliseconds, in the order of the calls."""
+        return [call / NS_PER_MS for calls in self.rounds_ns for call in calls]
+
+
+class Row(_Strict):
+    """One (model, engine, batch, scope): its timing, or the reason why there is none."""
+
+    model: str
+    role: Role | None
+    group: str | None = Field(description="what a control and its student have in common: the student's name")
+    engine: EngineFacts
+    batch: int = Field(gt=0)
+    scope: Scope
+    accuracy: Accuracy | None = Field(description="null: not measured")
+    parameters: int | None
+    macs: int | None = Field(description="multiply-accumulates for one image")
+    bytes_on_disk: int | None = Field(description="of the file that this engine loads: a graph or a checkpoint")
+    command: str = Field(description="measures this row again")
+    timing: Timing | None
+    error: str | None = Field(description="one line; set if and only if `timing` is null")
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.timing is None) == (self.error is None):
+            raise ValueError("a row has either a timing or an error")
+        return self
+
+
+class Results(_Strict):
+    """The whole of `results.json`."""
+
+    schema_: Literal["zoo.bench/1"] = Field(SCHEMA, alias="schema")
+    created: datetime
+    version: str = Field(description="of distilzoo")
+    argv: list[str] = Field(description="the command line of the suite")
+    host: Host
+    rows: list[Row]
+
+    def to_json(self) -> str:
+        """The text of `results.json`: one row a line, because the raw times are long."""
+        data = self.model_dump(mode="json", by_alias=True)
+        rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in data.pop("rows"))
+        head = json.dumps(data, indent=1, ensure_ascii=False)
+        return f'{head.removesuffix("}").rstrip()},\n "rows": [\n{rows}\n]}}\n'
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all. `EnvironmentProblem` when that is not possible."""
+        try:
+            write_text(path, self.to_json())
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_results(path: Path) -> Results:
+    """Read and validate a results file; `InputError` says what is wrong with it."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such results: {path}") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged or truncated: {error}") from None
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema {schema!r} is not known to this version, which reads '{SCHEMA}'")
+    try:
+        return Results.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic, in one line: where and what."""
+    first: Sequence[object] = error.errors()[0]["loc"]
+    where = ".".join(str(part) for part in first)
+    message = error.errors()[0]["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

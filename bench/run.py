@@ -1,0 +1,137 @@
+"""The suite: every case in a fresh child process, one after the other.
+
+A fresh process, because what ran before (memory, threads, packed weights) changes what comes after. The parent sleeps
+in a system call while a child measures. A child that crashes is a row with the reason, and the suite goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.cases import Case
+from bench.host import this_host
+from bench.results import SCHEMA, EngineFacts, Results, Row
+from zoo import __version__
+from zoo.errors import InputError
+from zoo.progress import track
+
+# -P: a folder called `bench` in the working directory is not ours.
+CHILD = [sys.executable, "-P", "-m", "bench.child"]
+
+OnCase = Callable[[Case, Sequence[Row]], None]
+
+
+def run(
+    cases: Sequence[Case],
+    *,
+    out: Path | None = None,
+    on_case: OnCase | None = None,
+    argv: Sequence[str] | None = None,
+) -> Results:
+    """Measure `cases` in order, with progress on stderr.
+
+    `out` is written after every case, so that Ctrl-C (which is raised again) and worse keep what was measured.
+    `on_case` is called after every case with its rows. `argv`: the command line to record, by default the process's.
+    `InputError` when there is no case: an empty suite is a mistake and not a success.
+    """
+    if not cases:
+        raise InputError("there is nothing to measure: no case was selected")
+    host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
+    rows: list[Row] = []
+
+    def results() -> Results:
+        arguments = list(sys.argv if argv is None else argv)
+        return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=rows)
+
+    with track("measuring", total=len(cases)) as advance:
+        for case in cases:
+            before = len(rows)
+            try:
+                with track(case.title, total=1, quiet_log=True):
+                    _measure(case, rows)
+            finally:
+                if out is not None:
+                    results().write(out)
+            if on_case is not None:
+                on_case(case, rows[before:])
+            advance()
+    return results()
+
+
+def _measure(case: Case, rows: list[Row]) -> None:
+    """Append a row for each batch size of `case`; when interrupted, those that were measured."""
+    with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
+        report, log = Path(folder, "report"), Path(folder, "log")
+        report.touch()
+        try:
+            status = _child(case, report, log)
+        finally:
+            measured, error = _read(report)
+            rows += measured
+        done = {row.batch for row in measured}
+        reason = error or _reason(status, log)
+        rows += [_failed(case, batch, reason) for batch in case.batches if batch not in done]
+
+
+def _child(case: Case, report: Path, log: Path) -> int:
+    """The child's exit status, negative for a signal. It never outlives this call."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*CHILD, str(report)], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            process.communicate(case.model_dump_json().encode())
+        finally:
+            process.kill()  # a no-op once it has ended
+            process.wait()
+    return process.returncode
+
+
+def _read(report: Path) -> tuple[list[Row], str | None]:
+    """The rows of a child's report and its error; a line that was cut off when the child died does not count."""
+    rows: list[Row] = []
+    for line in report.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break
+        entry = json.loads(line)
+        if "error" in entry:
+            return rows, entry["error"]
+        rows.append(Row.model_validate(entry["row"]))
+    return rows, None
+
+
+def _reason(status: int, log: Path) -> str:
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = " (the system does that when memory runs out)" if name == "SIGKILL" else ""
+        return f"the child process was killed by {name}{hint}"
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f"the child process ended with status {status}" + (f": {lines[-1]}" if lines else "")
+
+
+def _failed(case: Case, batch: int, reason: str) -> Row:
+    asked = EngineFacts(
+        backend=case.backend, precision=case.precision, device=case.device, threads=case.threads, versions={}
+    )
+    return Row(
+        model=case.name,
+        role=case.role,
+        group=case.group,
+        engine=asked,
+        batch=batch,
+        scope=case.scope,
+        accuracy=None,
+        parameters=None,
+        macs=None,
+        bytes_on_disk=None,
+        command=case.command(),
+        timing=None,
+        error=reason,
+    )

@@ -1,0 +1,85 @@
+"""A real bundle in a few kilobytes: mean colours into one linear layer, three classes, 8 x 8 pixels.
+
+It knows red, green and blue things apart (`LABELS`), so that its accuracy on `colour_folder` is known: 1.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from PIL import Image
+from safetensors.numpy import save_file
+
+from zoo.engines.bundle import MANIFEST
+from zoo.engines.manifest import Manifest
+from zoo.files import sha256
+
+LABELS = ["red", "green", "blue"]
+SIDE = 8
+
+# Averages each colour plane over all pixels, then multiplies by a matrix that is 1 on the diagonal.
+GRAPH = f"""
+<ir_version: 10, opset_import: ["" : 20], producer_name: "tests">
+tiny (uint8[N, {SIDE}, {SIDE}, 3] image) => (float[N, 3] logits)
+<float[3, 3] weight = {{1, 0, 0, 0, 1, 0, 0, 0, 1}}, float[3] bias = {{0, 0, 0}}, int64[2] axes = {{1, 2}}>
+{{
+  pixels = Cast <to = 1> (image)
+  colour = ReduceMean <keepdims = 0> (pixels, axes)
+  logits = Gemm (colour, weight, bias)
+}}
+"""
+
+
+def tiny_bundle(path: Path, *, name: str = "tiny", precisions: Sequence[str] = ("fp32", "int8")) -> Path:
+    """Write a valid bundle to `path`; every precision is a copy of the same fp32 graph."""
+    path.mkdir(parents=True)
+    model = onnx.parser.parse_model(GRAPH)
+    onnx.checker.check_model(model, full_check=True)
+    for precision in precisions:
+        onnx.save(model, path / f"model.{precision}.onnx")
+    (path / "labels.json").write_text(json.dumps(LABELS))
+    images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    logits = images.mean(axis=(1, 2)).astype(np.float32)
+    save_file({"image": images, **dict.fromkeys(precisions, logits)}, path / "selftest.safetensors")
+
+    exact = {"images": 2, "max_abs": 0.0, "mean_abs": 0.0, "cosine": 1.0, "top1_agreement": 1.0}
+    graph = {"opset": 20, "nodes": len(model.graph.node), "casts": 1, "low_precision_share": 0.0}
+    manifest = {
+        "schema": "zoo.bundle/1",
+        "name": name,
+        "task": "classification",
+        "input": {"height": SIDE, "width": SIDE, "resize": SIDE},
+        "output": {"name": "logits", "dtype": "float32", "size": len(LABELS)},
+        "labels": "labels.json",
+        "graphs": {precision: {"file": f"model.{precision}.onnx", **graph} for precision in precisions},
+        "parity": dict.fromkeys(precisions, exact),
+        "accuracy": {
+            "metric": "top1",
+            "split": "test",
+            "images": 2,
+            "torch": 1.0,
+            "graphs": dict.fromkeys(precisions, 1.0),
+        },
+        "selftest": {"file": "selftest.safetensors", "images": 2, "tolerance": dict.fromkeys(precisions, 1e-3)},
+        "cost": {"parameters": 12, "buffers": 0, "macs": 9},
+        "provenance": {},
+        "files": {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in sorted(path.iterdir())},
+    }
+    (path / MANIFEST).write_text(Manifest.model_validate(manifest).to_json())
+    return path
+
+
+def colour_folder(path: Path, *, each: int = 2, labels: Sequence[str] = LABELS) -> Path:
+    """Write `each` plain images a class to `path`/CLASS/, larger than the network's input."""
+    for place, label in enumerate(labels):
+        for number in range(each):
+            colour = [40, 40, 40]
+            colour[place] = 200 + number
+            folder = path / label
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 16), tuple(colour)).save(folder / f"{number}.png")
+    return path

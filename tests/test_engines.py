@@ -1,0 +1,228 @@
+"""`zoo.load` and its engines: the same answers on every backend, and no silent anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import zoo
+from zoo.engines import BACKENDS, Bundle, selftest
+from zoo.errors import EnvironmentProblem, InputError
+from zoo.learn.teachers import from_checkpoint
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_gives_torch_answers(bundle_path, run, backend):
+    images = run.splits.test.images
+    expected = from_checkpoint(run.folder / "mobilenet_v2").answer_pixels(images)
+    answers = zoo.load(bundle_path, backend=backend)(images)
+    assert answers.dtype == np.float32
+    np.testing.assert_allclose(answers, expected, atol=1e-4)
+
+
+def test_any_batch_size_gives_the_same_answer(bundle_path, run):
+    engine = zoo.load(bundle_path)
+    images = run.splits.test.images[:7]
+    np.testing.assert_allclose(np.concatenate([engine(image[None]) for image in images]), engine(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_share_an_engine(bundle_path, run, backend):
+    engine = zoo.load(bundle_path, backend=backend, threads=1)
+    images = run.splits.test.images
+    expected = engine(images)
+
+    def ask(index: int) -> bool:
+        return bool(np.allclose(engine(images[index % 24][None]), expected[index % 24], atol=1e-5))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(400)))
+
+
+def test_predict_takes_what_apps_have(bundle_path, pictures):
+    from PIL import Image
+
+    engine = zoo.load(bundle_path)
+    path = pictures / "cross" / "003.png"
+    sources = (path, str(path), path.read_bytes(), Image.open(path), np.asarray(Image.open(path)))
+    answers = [engine.predict(source) for source in sources]
+    assert len({answer.label for answer in answers}) == 1
+    np.testing.assert_allclose(answers[0].scores.sum(), 1, atol=1e-6)
+    assert answers[0].top(2)[0] == (answers[0].label, answers[0].score)
+    assert len({answer.score for answer in answers}) == 1
+
+
+def test_an_app_sees_the_pixels_that_were_trained_on(bundle_path, run, pictures):
+    """The label that `predict` gives for a file is the one that training computed for it."""
+    engine, test = zoo.load(bundle_path), run.splits.test
+    in_training = engine(test.images).argmax(1)
+    for name, expected in zip(test.names, in_training, strict=True):
+        assert engine.predict(pictures / name).label == engine.labels[expected]
+
+
+def test_what_is_asked_for_is_what_runs(bundle_path):
+    about = zoo.load(bundle_path, backend="openvino", precision="int8", threads=1).describe()
+    assert (about["backend"], about["precision"], about["threads"]) == ("openvino", "int8", 1)
+    assert about["inference_precision"] == "f32"  # everything that is not int8 in the graph
+    about = zoo.load(bundle_path, precision="fp16", threads=2).describe()
+    assert (about["provider"], about["threads"], about["precision"]) == ("CPUExecutionProvider", 2, "fp16")
+
+
+def test_a_device_that_is_not_there_is_an_error_and_not_a_fallback(bundle_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(EnvironmentProblem, match=r"cuda|CUDA"):
+        zoo.load(bundle_path, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"backend": "onnx"}, "no backend called 'onnx'.*did you mean 'onnxruntime'"),
+        ({"precision": "int4"}, "no int4 graph; it has: fp32, fp16, int8"),
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"threads": 0}, "at least 1"),
+    ],
+)
+def test_what_does_not_exist_is_refused(bundle_path, asked, complaint):
+    with pytest.raises(InputError, match=complaint):
+        zoo.load(bundle_path, **asked)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 16, 16, 3), np.float32),
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((1, 3, 16, 16), np.uint8),
+        np.zeros((0, 16, 16, 3), np.uint8),
+    ],
+    ids=["float", "no batch", "channels first", "empty"],
+)
+def test_images_of_another_shape_or_type_are_refused(bundle_path, images):
+    with pytest.raises(InputError, match=r"expected uint8 \[N, 16, 16, 3\]"):
+        zoo.load(bundle_path)(images)
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    return shutil.copytree(bundle_path, tmp_path / "copy.zoo")
+
+
+def test_one_flipped_byte_in_any_file_is_found_and_named(copy):
+    for path in sorted(copy.iterdir()):
+        whole = path.read_bytes()
+        broken = bytearray(whole)
+        broken[len(whole) // 2] ^= 0x10
+        path.write_bytes(bytes(broken))
+        with pytest.raises(InputError) as caught:
+            Bundle.open(copy).check_files()
+        assert path.name in str(caught.value)
+        path.write_bytes(whole)
+    assert Bundle.open(copy).check_files() == 6
+
+
+def test_a_damaged_graph_is_not_loaded(copy):
+    graph = copy / "model.fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
+    with pytest.raises(InputError, match=r"model\.fp32\.onnx is damaged"):
+        zoo.load(copy)
+    graph.unlink()
+    with pytest.raises(InputError, match=r"model\.fp32\.onnx is missing"):
+        zoo.load(copy)
+
+
+def edit(bundle, change):
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda m: m.update(schema="zoo.bundle/9"), "schema 'zoo.bundle/9' is not known"),
+        (lambda m: m.update(extra=1), "extra"),
+        (lambda m: m["input"].update(layout="NCHW"), "input.layout"),
+        (lambda m: m.pop("task"), "task"),
+        (lambda m: m["files"].update({"../../etc/passwd": {"sha256": "0" * 64, "bytes": 1}}), "outside the bundle"),
+        (lambda m: m["graphs"]["fp32"].update(file="other.onnx"), "does not list other.onnx"),
+    ],
+    ids=["schema", "unknown key", "layout", "missing key", "traversal", "unlisted"],
+)
+def test_a_manifest_that_is_not_understood_is_refused(copy, change, complaint):
+    edit(copy, change)
+
+    def use() -> None:
+        Bundle.open(copy).check_files()
+        zoo.load(copy)
+
+    with pytest.raises(InputError, match=complaint):
+        use()
+
+
+def test_not_a_bundle(tmp_path):
+    with pytest.raises(InputError, match="no such bundle"):
+        zoo.load(tmp_path / "x.zoo")
+    with pytest.raises(InputError, match=r"it has no manifest\.json"):
+        zoo.load(tmp_path)
+    (tmp_path / "f.zoo").write_text("")
+    with pytest.raises(InputError, match="a bundle is a folder"):
+        zoo.load(tmp_path / "f.zoo")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_selftest_passes_on_every_backend(bundle_path, backend):
+    bundle = Bundle.open(bundle_path)
+    if backend == "openvino":  # this CPU may have no fp16 arithmetic, which openvino then says
+        bundle = Bundle(bundle.path, bundle.manifest.model_copy(update={"selftest": _without_fp16(bundle)}))
+    outcomes = selftest.run(bundle, backend=backend)
+    assert outcomes
+    assert all(outcome.passed for outcome in outcomes)
+
+
+def _without_fp16(bundle):
+    test = bundle.manifest.selftest
+    return test.model_copy(update={"tolerance": {p: t for p, t in test.tolerance.items() if p != "fp16"}})
+
+
+def test_the_selftest_finds_another_network(copy, run):
+    """Files may be consistent and the answers still wrong: a graph replaced together with its hash."""
+    from export.onnx import to_bytes, to_onnx
+    from zoo.files import sha256
+    from zoo.learn import checkpoint
+
+    other = checkpoint.load(run.folder / "mobilenet_v2-control")[0]
+    graph = copy / "model.fp32.onnx"
+    graph.write_bytes(to_bytes(to_onnx(other, 16, 16, name="other")))
+    entry = {"sha256": sha256(graph), "bytes": graph.stat().st_size}
+    edit(copy, lambda manifest: manifest["files"].update({graph.name: entry}))
+    passed = {outcome.precision: outcome.passed for outcome in selftest.run(Bundle.open(copy))}
+    assert passed == {"fp32": False, "fp16": True, "int8": True}
+
+
+APP = """
+import sys
+for heavy in ("torch", "lightning", "timm", "torchvision", "sklearn", "onnx", "openvino"):
+    sys.modules[heavy] = None  # as if it were not installed
+import zoo
+assert zoo.load.__name__ == "load"
+print(zoo.load(sys.argv[1]).predict(sys.argv[2]).label)
+"""
+
+
+def test_an_app_needs_no_torch(bundle_path, pictures):
+    command = [sys.executable, "-c", APP, str(bundle_path), str(pictures / "circle" / "000.png")]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip() in {"circle", "cross", "stripes"}

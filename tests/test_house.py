@@ -1,0 +1,113 @@
+"""The house: which room may import which, how heavy `import zoo` is, how long files get."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+# Rooms from top to bottom: each may import itself and what stands below, but for the exceptions.
+ROOMS = ["zoo.cli", "bench", "export", "zoo.learn", "zoo.models", "zoo.data", "zoo.engines"]
+FOUNDATION = {"zoo", "zoo.errors", "zoo.files", "zoo.images", "zoo.progress"}
+TOP = {"zoo.cli", "zoo.demo", "zoo.demo_cli"}  # the front door and the demo stand above every room
+ALLOWED = {
+    "bench": {"bench", "zoo.engines", "zoo.learn"},
+    "export": {"export", "zoo.learn", "zoo.models", "zoo.data", "zoo.engines"},
+    "zoo.learn": {"zoo.learn", "zoo.models", "zoo.data", "zoo.engines"},
+    "zoo.models": {"zoo.models"},
+    "zoo.data": {"zoo.data"},
+    "zoo.engines": {"zoo.engines"},
+}
+SOURCES = sorted(path for room in ("zoo", "export", "bench") for path in (ROOT / room).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    if module in FOUNDATION or module in TOP:
+        return module
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "zoo" else parts[0]
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(module, whether it is imported when the file is) of everything a file imports from the project."""
+    tree = ast.parse(path.read_text())
+    top = {id(node) for node in tree.body}
+    found = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found += [(name, id(node) in top) for name in names]
+    return found
+
+
+def project_room(name: str) -> str | None:
+    if name.split(".")[0] not in {"zoo", "export", "bench"}:
+        return None
+    parts = name.split(".")
+    for known in (*FOUNDATION - {"zoo"}, *TOP):
+        if name == known or name.startswith(known + "."):
+            return known
+    if parts[0] == "zoo" and len(parts) > 1 and (ROOT / "zoo" / parts[1]).is_dir():
+        return f"zoo.{parts[1]}"
+    return parts[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_rooms_import_only_what_stands_below(path):
+    room = room_of(module_of(path))
+    if room in TOP:
+        return
+    for name, _ in imports(path):
+        target = project_room(name)
+        if target is None or target in FOUNDATION:
+            continue
+        allowed = ALLOWED.get(room, {"zoo.engines"} if room == "zoo" else set())
+        assert target in allowed, f"{module_of(path)} imports {name}"
+
+
+def test_the_foundation_stands_alone():
+    for name in FOUNDATION - {"zoo"}:
+        for imported, _ in imports(ROOT / f"{name.replace('.', '/')}.py"):
+            assert project_room(imported) in {None, *FOUNDATION}, f"{name} imports {imported}"
+
+
+def test_bench_reaches_into_learning_only_lazily():
+    for path in (ROOT / "bench").rglob("*.py"):
+        early = [name for name, at_import in imports(path) if at_import and project_room(name) == "zoo.learn"]
+        assert early == [], path
+
+
+HEAVY = ("torch", "lightning", "torchvision", "timm", "onnxruntime", "openvino", "onnx", "sklearn", "pandas")
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["zoo", "zoo.engines", "zoo.cli", "zoo.demo_cli", "zoo.learn.cli", "export.cli", "bench.cli", "zoo.engines.cli"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(module):
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_import_zoo_loads_only_itself():
+    """0.2 seconds are kept by loading no third party at all; how long that takes is for a stopwatch, not for a test."""
+    code = "import sys; before = set(sys.modules); import zoo; print(*(set(sys.modules) - before))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.split(".")[0] for name in shown.stdout.split()} <= {"zoo", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_files_stay_readable(path):
+    assert len(path.read_text().splitlines()) <= 400

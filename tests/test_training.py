@@ -1,0 +1,171 @@
+"""Training: what a run leaves behind, that it can be stopped and continued, that it is the same twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import one_line
+
+from zoo.errors import InputError, VerdictError
+from zoo.learn import checkpoint
+from zoo.learn.recipe import Student, Training, load_recipe
+from zoo.learn.run import Run
+from zoo.learn.training import rate_factor
+
+
+def test_a_run_leaves_what_a_user_needs(run):
+    assert (run.folder / "recipe.toml").read_text().startswith('name = "shapes"')
+    assert "torch" in json.loads((run.folder / "environment.json").read_text())["versions"]
+    for name, role in (("teacher", "teacher"), ("vgg-control", "control"), ("vgg", "student")):
+        about = checkpoint.read_about(run.folder / name)
+        assert (about.name, about.role, about.labels) == (name, role, ["circle", "cross", "stripes"])
+        curve = (run.folder / name / "logs" / "metrics.csv").read_text().splitlines()
+        assert "test_top1" in curve[0]
+        assert len(curve) == 1 + 4  # one line for each epoch
+        assert list((run.folder / name / "logs").glob("events.out.tfevents*"))
+        assert not (run.folder / name / "last.ckpt").exists()  # only an unfinished training needs it
+
+
+def test_roles_see_the_labels_they_may(run):
+    def seen(name):
+        return checkpoint.read_about(run.folder / name).provenance
+
+    assert seen("teacher")["labelled_images"] == seen("teacher")["training_images"] == 96
+    assert seen("vgg-control")["labelled_images"] == seen("vgg-control")["training_images"] == 48
+    assert (seen("vgg")["labelled_images"], seen("vgg")["training_images"]) == (48, 96)
+
+
+def test_a_checkpoint_is_a_plain_state_dict(run):
+    from safetensors.torch import load_file
+
+    network, about = checkpoint.load(run.folder / "mobilenet_v2")
+    state = load_file(run.folder / "mobilenet_v2" / checkpoint.FILE)
+    assert set(state) == set(network.network.state_dict())
+    assert about.metrics["top1"] > 0.5
+    assert not network.training
+
+
+def test_the_same_seed_trains_to_the_same_bits(recipe_file, tmp_path):
+    states = []
+    for folder in ("a", "b"):
+        run = Run(load_recipe(str(recipe_file)), tmp_path / folder)
+        network, _ = checkpoint.load(run.control(run.recipe.students[1]))
+        states.append(network.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_finished_run_is_not_overwritten_and_not_repeated(run, recipe_file, tmp_path):
+    with pytest.raises(InputError, match="--resume"):
+        Run(run.recipe, run.folder)
+    with pytest.raises(InputError, match=r"differs in train\.lr"):
+        Run(load_recipe(str(recipe_file), ["train.lr=0.01"]), run.folder, resume=True)
+    before = (run.folder / "vgg" / checkpoint.FILE).stat().st_mtime_ns
+    again = Run(run.recipe, run.folder, resume=True)
+    again.distilled(again.recipe.students[0])
+    assert (run.folder / "vgg" / checkpoint.FILE).stat().st_mtime_ns == before
+
+
+def test_a_mistake_in_the_last_student_stops_before_the_first_is_trained(recipe_file, tmp_path):
+    with pytest.raises(InputError, match="did you mean 'width'"):
+        Run(load_recipe(str(recipe_file), ["students.mobilenet_v2.knobs.widht=1.0"]), tmp_path / "r")
+    with pytest.raises(InputError, match="no such folder"):
+        Run(load_recipe(str(recipe_file), ["data.path=/nowhere"]), tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(recipe_file, tmp_path):
+    settings = ["train.lr=1e30", "train.epochs=20"]
+    run = Run(load_recipe(str(recipe_file), settings), tmp_path / "r")
+    with pytest.raises(VerdictError, match=r"at step \d+; a smaller train\.lr"):
+        run.control(run.recipe.students[0])
+
+
+def test_library_networks_with_weights_from_a_file(recipe_file, run, tmp_path):
+    import timm
+    import torchvision
+
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18(num_classes=1000).state_dict(), tmp_path / "r18.pth")
+    network = timm.create_model("test_resnet", num_classes=3)
+    torch.save(network.state_dict(), tmp_path / "timm.pth")
+
+    settings = [f'teacher={{model="timm:test_resnet", weights="{tmp_path / "timm.pth"}"}}']
+    taken = Run(load_recipe(str(recipe_file), settings), tmp_path / "taken").teacher()
+    loaded, about = checkpoint.load(taken)
+    assert about.network.model == "timm:test_resnet"
+    assert torch.equal(loaded.network.state_dict()["conv1.0.weight"], network.state_dict()["conv1.0.weight"])
+
+    training = "train={epochs=1, batch=32, lr=0.001}"
+    settings = [f'teacher={{model="torchvision:resnet18", weights="{tmp_path / "r18.pth"}", {training}}}']
+    tuned = Run(load_recipe(str(recipe_file), settings), tmp_path / "tuned").teacher()
+    assert checkpoint.read_about(tuned).metrics["top1"] > 0  # 1,000 outputs there, 3 here: the head started afresh
+
+    settings = [f'teacher={{model="torchvision:resnet18", weights="{tmp_path / "r18.pth"}"}}']
+    with pytest.raises(InputError, match=r"fc\..* is \[1000.*\] there and \[3.*\] here"):
+        Run(load_recipe(str(recipe_file), settings), tmp_path / "refused").teacher()
+
+
+def test_weights_are_never_unpickled(recipe_file, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "sprung",)
+
+    torch.save({"weight": Trap()}, tmp_path / "evil.pth")
+    settings = [f'teacher={{model="torchvision:resnet18", weights="{tmp_path / "evil.pth"}"}}']
+    with pytest.raises(InputError, match=r"evil\.pth"):
+        Run(load_recipe(str(recipe_file), settings), tmp_path / "r").teacher()
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_schedules():
+    cosine = Training(epochs=10, warmup=2)
+    assert rate_factor(cosine, 1) == pytest.approx(0.5, abs=1e-3)
+    assert rate_factor(cosine, 2) == pytest.approx(1)
+    assert rate_factor(cosine, 6) == pytest.approx(0.5)
+    assert rate_factor(cosine, 10) == pytest.approx(0)
+    step = Training(epochs=240, schedule="step", milestones=(150, 180, 210))
+    assert [rate_factor(step, epoch) for epoch in (0, 149.9, 150, 185, 239)] == pytest.approx([1, 1, 0.1, 0.01, 1e-3])
+
+
+def test_a_student_may_have_its_own_training():
+    student = Student(name="x", model="vgg", train=Training(epochs=3))
+    assert student.train is not None
+    assert student.train.epochs == 3
+
+
+def start(recipe_file, folder, *more):
+    command = [Path(sys.executable).with_name("zoo"), "train", recipe_file, "--out", folder, "--only", "vgg", *more]
+    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_stopped_training_continues_to_the_same_bits(recipe_file, tmp_path, kill, code):
+    """Stopped by Ctrl-C or killed outright: --resume ends where an uninterrupted training ends."""
+    epochs = ("--set", "train.epochs=40")
+    whole = start(recipe_file, tmp_path / "whole", *epochs)
+    assert whole.wait(timeout=300) == 0, whole.stderr.read()
+
+    stopped = start(recipe_file, tmp_path / "stopped", *epochs)
+    last = tmp_path / "stopped" / "vgg-control" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stopped.send_signal(kill)
+    _, complaint = stopped.communicate(timeout=120)
+    assert stopped.returncode == code
+    if kill == signal.SIGINT:
+        assert "--resume" in one_line(complaint)
+    assert not (tmp_path / "stopped" / "vgg-control" / checkpoint.FILE).exists()
+
+    resumed = start(recipe_file, tmp_path / "stopped", *epochs, "--resume")
+    _, complaint = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, complaint
+    states = [checkpoint.load(tmp_path / run / "vgg-control")[0].state_dict() for run in ("whole", "stopped")]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
