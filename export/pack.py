@@ -80,9 +80,10 @@ def pack(
     reference = evaluate(network, torch.from_numpy(evidence.test))
     score = TASKS[task].score(reference, torch.from_numpy(evidence.targets))
     plain = folded_face(network)
-    fp32 = to_onnx(plain, framing.height, framing.width, name=name)
     proven: dict[Precision, _Proven] = {}
-    with track(f"exporting {name}", len(precisions)) as advance, atomic_folder(out) as folder:
+    with track(f"exporting {name}", 1 + len(precisions)) as advance, atomic_folder(out) as folder:
+        fp32 = to_onnx(plain, framing.height, framing.width, name=name)
+        advance()
         for precision in precisions:
             model = fp32
             if precision == "fp16":

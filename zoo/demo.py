@@ -30,7 +30,7 @@ from zoo.progress import plan
 TRAINING = "training"
 SAMPLES = 6  # digits written as PNG for `zoo predict`
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")  # what pays on a CPU
-LIMITS = Limits(seconds=1.0)  # for one batch size of one engine: enough to rank engines, `zoo bench run` takes longer
+LIMITS = Limits(seconds=0.5)  # for one batch size of one engine: enough to rank engines, `zoo bench run` takes longer
 # What the steps take on two slow cores: only the proportions matter, for the time left.
 SECONDS = {"teacher": 40.0, "training": 20.0, "export": 10.0, "measure": 60.0}
 

@@ -115,9 +115,12 @@ class Learner(L.LightningModule):
                 momentum=settings.momentum,
                 weight_decay=settings.weight_decay,
                 nesterov=settings.momentum > 0,
+                fused=True,
             )
         else:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+            optimizer = torch.optim.AdamW(
+                self.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+            )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(settings, step / self._batches.steps)
         )

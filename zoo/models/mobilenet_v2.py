@@ -49,7 +49,8 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """Float [N, 3, H, W] -> logits [N, classes].
 
-    `width` multiplies every channel count; `stem_stride` is 2 for photographs and 1 for small images.
+    `width` multiplies every channel count. `stem_stride` and `last_stride` (of the sixth stage) are 2 as published and
+    1 for small images, which would end at a pixel or two.
     """
 
     def __init__(
@@ -58,12 +59,15 @@ class MobileNetV2(nn.Module):
         *,
         width: float = 1.0,
         stem_stride: int = 2,
+        last_stride: int = 2,
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
         channels = make_divisible(32 * width)
         features: list[nn.Module] = [conv_bn_relu6(3, channels, stride=stem_stride)]
-        for expansion, base, blocks, stride in STAGES:
+        strides = [stride for *_, stride in STAGES]
+        strides[5] = last_stride
+        for (expansion, base, blocks, _), stride in zip(STAGES, strides, strict=True):
             outputs = make_divisible(base * width)
             for block in range(blocks):
                 features.append(InvertedResidual(channels, outputs, stride if block == 0 else 1, expansion))
