@@ -56,7 +56,6 @@ def main() -> None:
         _say(" ".join(error.format_message().split()) + " (zoo --help)")
         code = ZooError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; what was finished is kept, and --resume continues a training")
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `zoo list | head` is no error
@@ -64,6 +63,8 @@ def main() -> None:
     except OSError as error:  # a full disk, a read-only folder: inputs were checked where they came in
         _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         code = EnvironmentProblem.exit_code
+    if code == INTERRUPTED:  # typer turns Ctrl-C inside a command into this code
+        _say("interrupted; what was finished is kept, and --resume continues a training")
     sys.exit(code if isinstance(code, int) else 0)
 
 
