@@ -59,7 +59,7 @@ def test_a_control_stands_on_the_engine_of_its_student(demo):
 def test_the_second_student_reads_what_the_first_asked(demo):
     folder, _ = demo
     metrics = json.loads((folder / "training" / "vgg" / "metrics.json").read_text())
-    assert metrics["answers"]["asked"] == 0
+    assert metrics["answers"]["reused"] > metrics["answers"]["asked"]
     assert metrics["answers"]["seconds_saved"] > 0
 
 
