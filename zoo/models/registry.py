@@ -16,9 +16,7 @@ Builder = Callable[..., nn.Module]
 
 
 def _mobilenet_v2(classes: int, size: int, **knobs: Any) -> nn.Module:
-    """Keep the last map at 3 pixels or more: one of 2 says little, and on CPUs oneDNN's depthwise backward needs ten
-    times as long for it as for one of 3.
-    """
+    """Keep the last map at 3 pixels or more: one of 2 says little, and oneDNN's depthwise backward is slow on it."""
     if size < 64:
         knobs.setdefault("stem_stride", 1)
     if size < 96:
