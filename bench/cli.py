@@ -1,4 +1,4 @@
-"""`zoo bench run` and `zoo bench report`."""
+"""`zoo bench run`, `zoo bench report` and `zoo bench training`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,35 @@ def report(
     page = out or results.with_suffix(".html")
     write_report(read_results(results), page)
     typer.echo(str(page))
+
+
+@app.command()
+def training(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe by name, or the path of a TOML file.")],
+    set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. data.path=DIR.")] = [],  # noqa: B006  (typer copies it)
+    student: Annotated[str, typer.Option(help="Which of the recipe's students (default: the first).")] = "",
+    steps: Annotated[int, typer.Option(min=1, help="Training steps in a round.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each way has its turn.")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Training images a second with no teacher, an online one, and its stored answers, measured in turn."""
+    import json
+
+    from zoo.learn.pace import paces
+    from zoo.learn.recipe import load_recipe
+
+    loaded = load_recipe(recipe, set_)
+    names = [entry.name for entry in loaded.students]
+    if student and student not in names:
+        raise InputError(f"{loaded.name} has no student '{student}'; it has: {', '.join(names)}")
+    found = paces(loaded, loaded.students[names.index(student) if student else 0], steps=steps, rounds=rounds)
+    alone = found[0]
+    if as_json:
+        typer.echo(json.dumps({pace.way: pace.rounds for pace in found}, indent=2))
+        return
+    for pace in found:
+        low, middle, high = pace.ratio(alone)
+        typer.echo(f"{pace.way:<10} {pace.median:9.1f} images/s  {middle:.3f} of no teacher ({low:.3f} to {high:.3f})")
 
 
 def _words(text: str) -> list[str]:

@@ -71,6 +71,7 @@ def test_predict_answers_what_it_can_and_names_the_rest(zoo_command, bundle_path
         (["train", "imagefolder", "--set", "data.path=gone"], 2, "no such folder: gone"),
         (["train", "digits", "--only", "vgq"], 2, "did you mean 'vgg'"),
         (["train", "digits", "--set", "teacher.model=timm:resnet9999"], 2, "timm has no model"),
+        (["list", "--cost", "vgg", "--set", "classes=5"], 2, "is no knob"),
         (["export", "gone", "-o", "x.zoo"], 2, "no checkpoint at gone"),
         (["verify", "gone.zoo"], 2, "no such bundle: gone.zoo"),
         (["bench", "run"], 2, "nothing to measure"),

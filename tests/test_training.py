@@ -15,6 +15,7 @@ from conftest import one_line
 
 from zoo.errors import InputError, VerdictError
 from zoo.learn import checkpoint
+from zoo.learn.learner import Learner
 from zoo.learn.recipe import Student, Training, load_recipe
 from zoo.learn.run import Run
 from zoo.learn.teachers import from_checkpoint
@@ -162,3 +163,29 @@ def test_a_stopped_training_continues_to_the_same_bits(recipe_file, tmp_path, ki
     assert curves[0] == curves[1]
     states = [checkpoint.load(tmp_path / run / "vgg-control")[0].state_dict() for run in ("whole", "stopped")]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_distillation_with_everything_on_continues_to_the_same_bits(recipe_file, run, tmp_path, monkeypatch):
+    """Averages, blends, hints and a momentum of their adapters all come back with --resume."""
+    hint = '{student="features.3", teacher="features.3", loss="fitnet", weight=1.0}'
+    settings = [f"teacher.model=run:{run.folder / 'teacher'}", f"distill.hints=[{hint}]", 'distill.answers="online"']
+    settings += ["train.ema=0.9", "train.mixup=0.3", "train.cutmix=1.0"]
+
+    def distilled(folder, *, resume=False):
+        made = Run(load_recipe(str(recipe_file), settings), tmp_path / folder, resume=resume)
+        return checkpoint.load(made.distilled(made.recipe.students[0]))[0].state_dict()
+
+    whole = distilled("whole")
+    begin = Learner.on_train_epoch_start
+
+    def stopped_in_the_third_epoch(learner):
+        if learner.current_epoch == 2:
+            raise RuntimeError("stopped")
+        begin(learner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "on_train_epoch_start", stopped_in_the_third_epoch)
+        with pytest.raises(RuntimeError, match="stopped"):
+            distilled("stopped")
+    resumed = distilled("stopped", resume=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -6,10 +6,12 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from zoo.errors import InputError
 from zoo.learn import checkpoint
-from zoo.learn.recipe import Training, load_recipe
+from zoo.learn.networks import build
+from zoo.learn.recipe import Network, Training, load_recipe
 from zoo.learn.run import Run
 from zoo.learn.schedule import Plan, frozen_until, head_of
 
@@ -32,6 +34,26 @@ def test_the_head_is_the_part_behind_the_features():
     assert head_of(vgg) is vgg.classifier
     mobile = timm.create_model("test_resnet", num_classes=3)
     assert mobile.get_classifier() in list(head_of(mobile).modules())
+
+
+def vgg(weights: str, **knobs) -> torch.nn.Module:
+    spec = Network(model="vgg", knobs={"depth": 8, "width": 0.25, **knobs}, weights=weights)
+    return build(spec, classes=7, size=32, head_may_be_fresh=True)
+
+
+def test_a_head_of_another_kind_starts_afresh_on_a_body_that_fits(tmp_path, capsys):
+    weights = str(tmp_path / "vgg.safetensors")
+    pretrained = build(Network(model="vgg", knobs={"depth": 8, "width": 0.25}), classes=3, size=32)
+    save_file({name: tensor.contiguous() for name, tensor in pretrained.state_dict().items()}, weights)
+    tagger = vgg(weights, head="tags")
+    assert "its head 'classifier' is another one" in capsys.readouterr().err
+    body = {name: tensor for name, tensor in tagger.state_dict().items() if name.startswith("features.")}
+    assert body
+    assert all(torch.equal(tensor, pretrained.state_dict()[name]) for name, tensor in body.items())
+    with pytest.raises(InputError, match=r"features\.\d+\.\w+ is \[.* there and"):
+        vgg(weights, head="tags", width=0.5)
+    with pytest.raises(InputError, match="there and absent here"):
+        vgg(weights, norm="none")
 
 
 def test_freezing_keeps_a_layer_and_all_before_it_as_they_are():

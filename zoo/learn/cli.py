@@ -47,13 +47,17 @@ def distill(
     out: Out = None,
     resume: Resume = False,
     only: Only = [],  # noqa: B006
+    control: Annotated[
+        bool, typer.Option(help="Train each student without the teacher, too; --no-control where another run has it.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """A teacher, then for each student a control without it and a student that learns from it."""
     run, students = _open(recipe, set_, out, resume, only)
     made = [] if run.teacher_is_a_graph else [run.teacher()]
     for student in students:
-        made += [run.control(student), run.distilled(student)]
+        made += [run.control(student)] if control else []
+        made.append(run.distilled(student))
     _show(run, made, {"control": run.together("control"), "student": run.together("student")}, as_json)
 
 

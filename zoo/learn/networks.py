@@ -60,6 +60,8 @@ def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = F
 
     `head_may_be_fresh`: whether weights for another number of classes are welcome, because training follows.
     """
+    if given := sorted({"classes", "num_classes", "size"} & spec.knobs.keys()):
+        raise InputError(f"{spec.model}: '{given[0]}' is no knob: it comes with the data (zoo list: --classes, --size)")
     library, _, name = spec.model.rpartition(":")
     with torch.device(device):
         if library == "torchvision":
@@ -159,18 +161,37 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], origin: str, head_may_be_fresh: bool) -> None:
-    """Take over `state`. A classifier of another number of classes keeps its fresh weights if it may; any other
-    difference is an error that names it.
+    """Take over `state`. If it may, a classifier of another number of classes keeps its fresh weights, and so does the
+    whole head where the two are of different kinds; any other difference is an error that names it.
     """
     own = network.state_dict()
-    reshaped = [key for key in state if key in own and state[key].shape != own[key].shape]
+    unlike = [key for key in own.keys() | state.keys() if key not in own or key not in state]
+    reshaped = [key for key in own.keys() & state.keys() if state[key].shape != own[key].shape]
     layers = {key.rpartition(".")[0] for key in reshaped}
-    if len(layers) > 1 or (reshaped and not head_may_be_fresh):
-        there, here = list(state[reshaped[0]].shape), list(own[reshaped[0]].shape)
-        raise InputError(f"{origin} does not fit: {reshaped[0]} is {there} there and {here} here")
-    result = network.load_state_dict({k: v for k, v in state.items() if k not in reshaped}, strict=False)
-    strange = [key for key in (*result.missing_keys, *result.unexpected_keys) if key not in reshaped]
-    if strange:
-        raise InputError(f"{origin} does not fit: {len(strange)} names differ, the first is {strange[0]}")
-    if layers:
-        note(f"{origin}: its classifier '{layers.pop()}' has another number of classes and starts afresh")
+    left_out: set[str] = set()
+    if head_may_be_fresh and not unlike and len(layers) == 1:
+        left_out = set(reshaped)
+        note(f"{origin}: its classifier '{min(layers)}' has another number of classes and starts afresh")
+    elif head_may_be_fresh and (unlike or reshaped):
+        head = head_name(network) + "."
+        left_out = {key for key in own.keys() | state.keys() if key.startswith(head)}
+        if left_out.issuperset([*unlike, *reshaped]):
+            note(f"{origin}: its head '{head[:-1]}' is another one and starts afresh")
+    if strange := sorted({*unlike, *reshaped} - left_out):
+        key = strange[0]
+        there, here = (list(side[key].shape) if key in side else "absent" for side in (state, own))
+        raise InputError(
+            f"{origin} does not fit: {len(strange)} tensors differ; {key} is {there} there and {here} here"
+        )
+    network.load_state_dict({key: value for key, value in state.items() if key not in left_out}, strict=not left_out)
+
+
+def head_name(network: nn.Module) -> str:
+    """The name of what turns features into answers: the outermost child that holds the last dense layer."""
+    found = ""
+    for name, child in network.named_children():
+        if any(isinstance(part, nn.Linear) for part in child.modules()):
+            found = name
+    if not found:
+        raise InputError(f"{type(network).__name__} has no dense layer: it has no head of its own")
+    return found

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from zoo.errors import InputError, nearest
+from zoo.learn.networks import head_name
 from zoo.learn.recipe import Training
 
 
@@ -27,13 +28,7 @@ def rate_factor(settings: Training, epoch: float) -> float:
 
 def head_of(network: nn.Module) -> nn.Module:
     """The part that turns features into answers: the outermost child that holds the last dense layer."""
-    found = None
-    for child in network.children():
-        if any(isinstance(part, nn.Linear) for part in child.modules()):
-            found = child
-    if found is None:
-        raise InputError(f"{type(network).__name__} has no dense layer: it has no head to train alone")
-    return found
+    return network.get_submodule(head_name(network))
 
 
 def frozen_until(network: nn.Module, name: str) -> list[nn.Module]:

@@ -1,0 +1,39 @@
+"""`zoo bench training`: what a teacher costs a training, way by way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from zoo.learn.pace import WAYS, Pace
+
+QUICK = ["digits", "--student", "vgg", "--steps", "5", "--rounds", "2"]
+
+
+def test_every_way_is_measured_in_every_round():
+    result = CliRunner().invoke(app, ["training", *QUICK, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert list(found) == list(WAYS)
+    assert all(len(rounds) == 2 and min(rounds) > 0 for rounds in found.values())
+
+
+def test_ratios_are_taken_within_a_round():
+    slow_then_fast = Pace("online", (100.0, 200.0, 300.0))
+    assert slow_then_fast.ratio(Pace("no teacher", (200.0, 400.0, 600.0))) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["digits", "--student", "vgh"], "no student 'vgh'"),
+        (["digits", "--steps", "3"], "too few"),
+        (["keypoints_cnn"], "names no network as teacher"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments, said):
+    result = CliRunner().invoke(app, ["training", *arguments])
+    assert said in str(result.exception)
