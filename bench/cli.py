@@ -1,4 +1,4 @@
-"""`zoo bench run`, `zoo bench report` and `zoo bench training`."""
+"""`zoo bench run`, `report` and `training`; the gate and its kin come from their own room."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from bench.gate.cli import app as gate
 from zoo.errors import EnvironmentProblem, InputError
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(gate)
 
 Bundles = Annotated[list[Path] | None, typer.Argument(metavar="BUNDLE...", help="Bundles (name.zoo) to measure.")]
 

@@ -66,18 +66,18 @@ def render(results: Results) -> str:
         notes=notes(table),
         size_titles=[title for title, _ in sizes],
         specs={name: spec for name, spec in specs.items() if spec is not None},
-        script_json=_script_json,
-        library=_library(),
+        script_json=script_json,
+        library=chart_library(),
     )
 
 
-def _script_json(data: Any) -> str:
+def script_json(data: Any) -> str:
     """JSON that may stand inside a <script> element: nothing in it can end the element or open a comment."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 @cache
-def _library() -> str:
+def chart_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script of about 0.9 MB, which defines `vegaEmbed`."""
     try:
         import vl_convert

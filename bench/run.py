@@ -76,7 +76,7 @@ def _measure(case: Case, rows: list[Row]) -> None:
             measured, error = _read(report)
             rows += measured
         done = {row.batch for row in measured}
-        reason = error or _reason(status, log)
+        reason = error or reason_of_end(status, log)
         rows += [_failed(case, batch, reason) for batch in case.batches if batch not in done]
 
 
@@ -107,7 +107,8 @@ def _read(report: Path) -> tuple[list[Row], str | None]:
     return rows, None
 
 
-def _reason(status: int, log: Path) -> str:
+def reason_of_end(status: int, log: Path) -> str:
+    """One line on why a child ended: its signal, or its status and the last line of its log."""
     if status < 0:
         name = signal.Signals(-status).name
         hint = " (the system does that when memory runs out)" if name == "SIGKILL" else ""

@@ -29,6 +29,12 @@ class InputError(ZooError):
     exit_code = 2
 
 
+class Inconclusive(ZooError):  # noqa: N818  it is a verdict and no error
+    """The work was done and its result says neither good nor bad: more measuring, or a quieter machine, is needed."""
+
+    exit_code = 3
+
+
 class EnvironmentProblem(ZooError):  # noqa: N818  "EnvironmentError" is Python's old alias of OSError
     """The machine lacks what was asked for: a package, a device, disk space, a permission."""
 

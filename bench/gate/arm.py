@@ -1,0 +1,115 @@
+"""The parent's handle of one process of a pair. It never outlives its `with` block."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.gate.child import Job, Ready, Turn
+from bench.run import reason_of_end
+from zoo.errors import ZooError
+
+# -P: a folder called `bench` in the working directory is not ours.
+CHILD = [sys.executable, "-P", "-m", "bench.gate.child"]
+# The largest networks load in a minute or two; what says nothing for ten hangs.
+PATIENCE = 600.0
+# The size of the environment moves the stack, and with it which data share a cache line: up to some percent of the time
+# of one and the same program. Random sizes turn that from a bias into noise, which the pairs average.
+PADDING = 4096
+
+
+class ArmError(ZooError):
+    """A process of a pair ended, hung or reported an error; the text is the reason in one line."""
+
+    exit_code = 4
+
+
+class ArmProcess:
+    """A child that loads its subject when its block begins, and then waits for turns."""
+
+    def __init__(self, name: str, job: Job, log: Path, draw: random.Random) -> None:
+        self._name, self._job, self._log = name, job, log
+        ours, theirs = os.pipe()
+        self._replies = ours
+        self._buffer = b""
+        try:
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(
+                    [*CHILD, str(theirs)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[theirs],
+                    env=os.environ | {"ZOO_GATE_PADDING": "x" * draw.randrange(PADDING)},
+                )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+
+    def __enter__(self) -> Self:
+        try:
+            self._say(self._job.model_dump_json())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()  # a no-op once it has ended
+        self._process.wait()
+        if self._process.stdin and not self._process.stdin.closed:
+            with suppress(OSError):  # a line that a dead child never took
+                self._process.stdin.close()
+        os.close(self._replies)
+
+    def ready(self) -> Ready:
+        """Wait until it is loaded and warm."""
+        return Ready.model_validate(self._hear())
+
+    def turn(self, calls: int) -> list[int]:
+        """Let it make `calls` calls now; their times in nanoseconds."""
+        self._say(Turn(calls=calls).model_dump_json())
+        times: list[int] = self._hear()
+        return times
+
+    def finish(self) -> int:
+        """End it; its peak memory in bytes."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        peak: int = self._hear()["peak_bytes"]
+        return peak
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._hear()  # it has ended, and may have said why
+
+    def _hear(self) -> Any:
+        """The next answer. The parent sleeps in a system call until it comes: spinning would take a core."""
+        while b"\n" not in self._buffer:
+            if not select.select([self._replies], [], [], PATIENCE)[0]:
+                raise ArmError(f"{self._name}: no answer for {PATIENCE:.0f} seconds")
+            part = os.read(self._replies, 2**16)
+            if not part:
+                raise ArmError(f"{self._name}: {reason_of_end(self._process.wait(), self._log)}")
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer = json.loads(line)
+        if isinstance(answer, dict) and "error" in answer:
+            raise ArmError(f"{self._name}: {answer['error']}")
+        return answer

@@ -1,0 +1,84 @@
+"""Two results files side by side. Advisory: one process of each is no evidence about the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.gate.from_results import key_of, same_host
+from bench.gate.verdict import signed
+from bench.results import Results, Row, Timing
+from bench.text import milliseconds
+from zoo.errors import InputError
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of both files. `change` is a share, None when one of them was not measured."""
+
+    title: str
+    before_ms: float | None
+    after_ms: float | None
+    change: float | None
+    remark: str
+
+
+def compare(before: Results, after: Results) -> list[Comparison]:
+    """The rows that both have. `InputError` for other machines, other scopes, or nothing in common."""
+    same_host([before, after])
+    scopes = [{row.scope for row in results.rows} for results in (before, after)]
+    if not scopes[0] & scopes[1]:
+        shown = " and ".join(", ".join(sorted(each)) or "nothing" for each in scopes)
+        raise InputError(f"times of different scopes are never compared: {shown}")
+    theirs = {key_of(row): row for row in before.rows}
+    shared = [(theirs[key_of(row)], row) for row in after.rows if key_of(row) in theirs]
+    if not shared:
+        raise InputError("the two files have no row (model, engine, batch, scope) in common")
+    return [_row(*rows) for rows in shared]
+
+
+def _row(before: Row, after: Row) -> Comparison:
+    old, new = before.timing, after.timing
+    title = f"{after.model} · {after.engine.text} · batch {after.batch} · {after.scope}"
+    if old is None or new is None:
+        before_ms, after_ms = (None if timing is None else timing.p50_ms for timing in (old, new))
+        return Comparison(title, before_ms, after_ms, None, before.error or after.error or "")
+    return Comparison(title, old.p50_ms, new.p50_ms, new.p50_ms / old.p50_ms - 1, _remark(old, new))
+
+
+def _remark(before: Timing, after: Timing) -> str:
+    """What the intervals say of these two processes; without raw rounds nothing is said."""
+    if not (before.rounds_ns and after.rounds_ns and before.p50_interval_ms and after.p50_interval_ms):
+        return "no statement: raw rounds are missing, or too few"
+    if after.p50_interval_ms[0] > before.p50_interval_ms[1]:
+        return "this process was slower"
+    if after.p50_interval_ms[1] < before.p50_interval_ms[0]:
+        return "this process was faster"
+    return "no difference seen"
+
+
+ADVICE = "Advisory: one process of each. For a verdict: zoo bench gate."
+
+
+def text(rows: Sequence[Comparison]) -> str:
+    """A table for a terminal."""
+    cells = [["", "before", "after", "change", ""]]
+    for row in rows:
+        times = ["–" if ms is None else milliseconds(ms) for ms in (row.before_ms, row.after_ms)]
+        cells.append([row.title, *times, "–" if row.change is None else signed(row.change), row.remark])
+    widths = [max(len(line[column]) for line in cells) for column in range(5)]
+    lines = [
+        "  ".join(cell.rjust(width) if 0 < place < 4 else cell.ljust(width) for place, (cell, width) in pairs).rstrip()
+        for pairs in (enumerate(zip(line, widths, strict=True)) for line in cells)
+    ]
+    return "\n".join([*lines, "", ADVICE]) + "\n"
+
+
+def data(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """The same as data."""
+    return [
+        {"row": row.title, "before_ms": row.before_ms, "after_ms": row.after_ms}
+        | {"change": row.change, "remark": row.remark}
+        for row in rows
+    ]
