@@ -128,7 +128,6 @@ class _Work:
 
     benchmark: Benchmark
     sides: dict[Arm, Side]
-    feeds: dict[Arm, Feed]
     checks: list[Check]
     pairs: list[Pair] = field(default_factory=list)
     pace: Pace | None = None
@@ -143,19 +142,14 @@ class _Work:
         before, after = sides
         known: tuple[Facts, Facts] = (before.facts(benchmark), after.facts(benchmark))
         arms: dict[Arm, Side] = {"baseline": before, "candidate": after}
-        ours = before.feed(benchmark.batch)
-        feeds: dict[Arm, Feed] = {"baseline": ours, "candidate": ours}
         checks = verdict.exact(*known, config)
         if config.answers == "accuracy":
             accuracy = next(check for check in checks if check.name == "accuracy")
             if accuracy.verdict == "not checked":
                 raise InputError(f"{benchmark.title}: answers = 'accuracy' and the accuracy is {accuracy.reason}")
-            if isinstance(after, BundleSide):  # it may see pictures of another size, and has a self-test of its own
-                own = after.feed(benchmark.batch)
-                feeds["candidate"] = {f"own {name}": array for name, array in own.items() if name != CHECK}
         if sentinel and config.sentinel:
-            arms["sentinel"], feeds["sentinel"] = before, ours
-        return cls(benchmark, arms, feeds, checks)
+            arms["sentinel"] = before
+        return cls(benchmark, arms, checks)
 
     def measure(self, book: Book, draw: random.Random, pairs: int | None) -> None:
         """Pair after pair until there is a verdict; a failing process ends it with `error`."""
@@ -163,9 +157,13 @@ class _Work:
 
         last = pairs or LOOKS[-1]
         with tempfile.TemporaryDirectory(prefix="zoo-gate-") as folder, track(self.benchmark.title, last) as advance:
-            for arm, feed in self.feeds.items():
-                save_file(feed, Path(folder, f"{arm}.feed"))
-            jobs = {arm: self._job(arm, Path(folder), book.injected) for arm in self.sides}
+            feeds = self._feeds(book.config)
+            for name, feed in feeds.items():
+                save_file(feed, Path(folder, f"{name}.feed"))
+            jobs = {
+                arm: self._job(arm, Path(folder), arm if arm in feeds else "baseline", book.injected)
+                for arm in self.sides
+            }
             while len(self.pairs) < last and (pairs or not self._settled(book)):
                 try:
                     outcome = run_pair(jobs, self.pace, Path(folder), draw)
@@ -177,7 +175,15 @@ class _Work:
                 self.difference = max(self.difference, outcome.difference)
                 advance()
 
-    def _job(self, arm: Arm, folder: Path, injected: float) -> Job:
+    def _feeds(self, config: GateConfig) -> dict[Arm, Feed]:
+        """What the arms are fed: all the same, unless a retrained candidate sees pictures of its own size."""
+        feeds: dict[Arm, Feed] = {"baseline": self.sides["baseline"].feed(self.benchmark.batch)}
+        if config.answers == "accuracy":
+            own = self.sides["candidate"].feed(self.benchmark.batch)
+            feeds["candidate"] = {f"own {name}": array for name, array in own.items() if name != CHECK}
+        return feeds
+
+    def _job(self, arm: Arm, folder: Path, feed: Arm, injected: float) -> Job:
         side, about = self.sides[arm], self.benchmark
         return Job(
             subject=side.path.resolve(),
@@ -186,7 +192,7 @@ class _Work:
             precision=about.precision,
             device=about.device,
             threads=about.threads,
-            feed=folder / f"{arm}.feed",
+            feed=folder / f"{feed}.feed",
             answers=folder / f"{arm}.answers",
             injected=injected if arm == "candidate" else 0.0,
         )

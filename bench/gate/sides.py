@@ -113,28 +113,32 @@ class OnnxSide:
 
     def facts(self, benchmark: Benchmark) -> Facts:
         """Counted in the file; the weights may lie beside it."""
+        self._sizes(benchmark.batch)
         beside = [Path(f"{self.path}{suffix}") for suffix in (".data", "_data")]
         files = [self.path, *(path for path in beside if path.is_file())]
-        _, shape, _ = self.face
-        if shape and isinstance(shape[0], int) and shape[0] != benchmark.batch:
-            raise InputError(f"{self.path} takes batches of {shape[0]} only, not of {benchmark.batch}")
         return Facts(sum(file.stat().st_size for file in files), self._parameters(), None)
 
     def feed(self, batch: int) -> Feed:
         """Pictures where it takes pixels, otherwise normal noise; always the same."""
+        numbers, rest = self._sizes(batch)
+        if numbers is np.uint8 and len(rest) == 3 and rest[-1] == 3:
+            return _named(random_batches(batch, rest[0], rest[1]))
+        draw = np.random.default_rng(0)
+        if numbers is np.uint8:
+            return _named([draw.integers(0, 256, (batch, *rest), dtype=np.uint8) for _ in range(DISTINCT_BATCHES)])
+        return _named([draw.standard_normal((batch, *rest)).astype(numbers) for _ in range(DISTINCT_BATCHES)])
+
+    def _sizes(self, batch: int) -> tuple[type[np.generic], list[int]]:
+        """The input's type and its sizes without the batch; `InputError` when it cannot be fed batches of `batch`."""
         _, shape, kind = self.face
         numbers = NUMBERS.get(kind)
         rest = [size for size in shape[1:] if isinstance(size, int)]
         if numbers is None or not shape or len(rest) != len(shape) - 1:
             needed = "uint8 or float, every size but the batch fixed"
             raise InputError(f"{self.path} takes {kind} {shape}, and {needed}, is needed")
-        first = shape[0] if isinstance(shape[0], int) else batch
-        if numbers is np.uint8 and len(rest) == 3 and rest[-1] == 3:
-            return _named(random_batches(first, rest[0], rest[1]))
-        draw = np.random.default_rng(0)
-        if numbers is np.uint8:
-            return _named([draw.integers(0, 256, (first, *rest), dtype=np.uint8) for _ in range(DISTINCT_BATCHES)])
-        return _named([draw.standard_normal((first, *rest)).astype(numbers) for _ in range(DISTINCT_BATCHES)])
+        if isinstance(shape[0], int) and shape[0] != batch:
+            raise InputError(f"{self.path} takes batches of {shape[0]} only, not of {batch}")
+        return numbers, rest
 
     def _parameters(self) -> int | None:
         """How many numbers the initializers hold; None where the onnx package is missing."""

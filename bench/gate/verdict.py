@@ -132,11 +132,7 @@ def of_suite(entries: Sequence[Entry], interrupted: bool) -> tuple[str, str]:
     if unsure:
         return "inconclusive", _and_more(unsure)
     many = f"{len(entries)} benchmarks" if len(entries) > 1 else entries[0].title
-    return "pass", f"{many}: no slowdown that matters, same answers" if _answered(entries) else f"{many}: as before"
-
-
-def _answered(entries: Sequence[Entry]) -> bool:
-    return all(any(c.name == "answers" and c.verdict == "pass" for c in entry.checks) for entry in entries)
+    return "pass", f"{many}: no slowdown that matters, and nothing else is worse"
 
 
 def _failed(parts: Sequence[Part]) -> list[Part]:

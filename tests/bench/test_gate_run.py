@@ -122,6 +122,12 @@ def test_different_work_is_never_compared(bundle: Path, tmp_path: Path) -> None:
         run(bundle, graph, GateConfig())
     with pytest.raises(InputError, match="no such baseline or candidate"):
         run(bundle, tmp_path / "gone.zoo", GateConfig())
+    of_two = write_graph(tmp_path / "two.onnx", GRAPH.replace("uint8[N, 8, 8, 3]", "uint8[2, 8, 8, 3]"))
+    with pytest.raises(InputError, match="takes batches of 2 only, not of 1"):
+        run(of_two, of_two, GateConfig())
+    any_size = write_graph(tmp_path / "any.onnx", GRAPH.replace("uint8[N, 8, 8, 3]", "uint8[N, H, W, 3]"))
+    with pytest.raises(InputError, match="every size but the batch fixed"):
+        run(any_size, any_size, GateConfig())
     (tmp_path / "c.onnx").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="is not an ONNX graph that can be run"):
         run(graph, tmp_path / "c.onnx", GateConfig())
