@@ -77,7 +77,7 @@ def gate(
             save(path, text(receipt))
     if annotate:
         for line in github_lines(receipt):
-            typer.echo(line)
+            typer.echo(line, err=as_json)
     typer.echo(receipt.to_json() if as_json else markdown_of(receipt), nl=False)
     if record is not None:
         return

@@ -158,8 +158,8 @@ def chart(series: Series) -> Spec:
             },
             {
                 "data": {"values": steps},
-                "mark": {"type": "text", "align": "left", "dx": 5, "color": "var(--teacher)", "fontSize": 12},
-                "encoding": {"x": at, "y": {"value": 8}, "text": {"field": "text"}},
+                "mark": {"type": "text", "align": "center", "color": "var(--teacher)", "fontSize": 12},
+                "encoding": {"x": at, "y": {"value": -7}, "text": {"field": "text"}},
             },
         ],
     }

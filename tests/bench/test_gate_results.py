@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from gates import NEAR, folder, net
@@ -15,6 +16,7 @@ from bench.gate.from_results import judge
 from bench.gate.history import history, read_folder
 from zoo.errors import Inconclusive, InputError, VerdictError
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OTHER_HOST = HOST.model_copy(update={"cpu": "Another CPU"})
 
 
@@ -162,3 +164,28 @@ def test_a_history_of_nothing_is_bad_input(tmp_path):
     results(net(1.0, error="out of memory")).write(tmp_path / "a.json")
     with pytest.raises(InputError, match="no row was measured"):
         zoo_bench("history", tmp_path)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
+def test_the_history_page_draws_itself_and_asks_no_network(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    where = folder(tmp_path / "all", [1.0] * 8 + [1.1] * 8)
+    zoo_bench("history", where)
+    said, asked = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(viewport={"width": 390, "height": 800}, offline=True).new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((where / "history.html").as_uri())
+        page.wait_for_selector("html[data-ready=true]", timeout=30_000)
+        drawn = page.locator("[data-chart] svg").inner_text()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert said == []
+    assert asked == [(where / "history.html").as_uri()]
+    assert "+10.0 %" in drawn
+    assert wide <= 390
