@@ -182,7 +182,7 @@ def test_the_history_page_draws_itself_and_asks_no_network(tmp_path):
         page.on("request", lambda request: asked.append(request.url))
         page.goto((where / "history.html").as_uri())
         page.wait_for_selector("html[data-ready=true]", timeout=30_000)
-        drawn = page.locator("[data-chart] svg").inner_text()
+        drawn = page.locator("[data-chart] svg").text_content()
         wide = page.evaluate("document.documentElement.scrollWidth")
         browser.close()
     assert said == []
