@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cases import EAGER
+from bench.cases import EAGER, is_engine
 from bench.results import Results
 from bench.table import Line, pivot
 
@@ -13,17 +13,20 @@ def one_engine_each(results: Results) -> Results:
     A control keeps the engine of its student, so that the two rows differ in nothing but what they learned from.
     """
     lines = [line for line in pivot(results).lines if line.p50_ms is not None]
-    fastest: dict[str, Line] = {}
+    fastest: dict[tuple[str, str], Line] = {}
     for line in lines:
-        known = fastest.get(line.model)
-        if line.engine.backend != EAGER and (known is None or _p50(line) < _p50(known)):
-            fastest[line.model] = line
+        known = fastest.get((line.scope, line.model))
+        if is_engine(line.engine.backend) and (known is None or _p50(line) < _p50(known)):
+            fastest[line.scope, line.model] = line
     for line in lines:
-        student = fastest.get(line.group or "")
+        student = fastest.get((line.scope, line.group or ""))
         if line.role == "control" and student is not None and _engine(line) == _engine(student):
-            fastest[line.model] = line
+            fastest[line.scope, line.model] = line
     kept = [
-        row for line in lines if line.engine.backend == EAGER or line is fastest.get(line.model) for row in line.rows
+        row
+        for line in lines
+        if line.engine.backend == EAGER or line is fastest.get((line.scope, line.model))
+        for row in line.rows
     ]
     return results.model_copy(update={"rows": kept})
 

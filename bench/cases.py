@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from zoo.engines.manifest import Precision
+from zoo.engines.precision import Executed
 
 Role = Literal["teacher", "control", "student"]
-Scope = Literal["call"]  # host memory in, host memory out: what an app sees
+# call: pixels in host memory in, numbers in host memory out. image: the bytes of JPEG files in, answers out.
+Scope = Literal["call", "image"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 EAGER = "torch"  # the backend of a checkpoint as its owner runs it today: torch, eager mode
+COMPILED, PIPELINE = "torch-compile", "torchvision-pipeline"
+# What others do with the same network, measured beside our engines: libraries with nothing set, on the bundle's own
+# fp32 graph; and what torch's users do with a checkpoint.
+GRAPH_PEERS = ("onnxruntime-default", "openvino-default")
+CHECKPOINT_PEERS = (COMPILED, PIPELINE)
+PEERS = (*GRAPH_PEERS, *CHECKPOINT_PEERS)
+
+
+def is_engine(backend: str) -> bool:
+    """Whether a backend is one of ours: neither a teacher in eager mode nor a peer."""
+    return backend != EAGER and backend not in PEERS
 
 
 class Limits(BaseModel):
@@ -34,9 +47,9 @@ class Case(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, description="the model, as the table calls it")
-    subject: Path = Field(description="a bundle, or for the backend 'torch' a run's checkpoint")
-    backend: str
-    precision: Precision = "fp32"
+    subject: Path = Field(description="a bundle, or for torch's backends a run's checkpoint")
+    backend: str = Field(description="of an engine, or one of the peers")
+    precision: Executed = "fp32"
     device: str = "cpu"
     threads: int | None = Field(None, ge=1, description="null: every core that the process may use")
     batches: tuple[int, ...] = Field((1, 32), min_length=1)
@@ -44,6 +57,8 @@ class Case(BaseModel):
     role: Role | None = None
     group: str | None = Field(None, description="what a control and its student have in common: the student's name")
     evaluation: Path | None = Field(None, description="folder DIR/CLASS/image, or a test set file; null: not measured")
+    photos: Path | None = Field(None, description="scope image: the folder of the pictures")
+    selftest: bool = Field(False, description="refuse an engine whose answers to the bundle's self-test are off")
     limits: Limits = Limits()
 
     @field_validator("batches")
@@ -53,19 +68,30 @@ class Case(BaseModel):
             raise ValueError("batch sizes must be positive and different from each other")
         return batches
 
+    @model_validator(mode="after")
+    def _pictures(self) -> Self:
+        if (self.scope == "image") != (self.photos is not None):
+            raise ValueError("scope image needs photos, and no other scope takes them")
+        return self
+
     @property
     def title(self) -> str:
         """The case in a few words, for progress and messages."""
-        return f"{self.name} · {self.backend} {self.precision}"
+        what = f"{self.name} · {self.backend} {self.precision}"
+        return what if self.scope == "call" else f"{what} · {self.scope}"
 
     def command(self) -> str:
         """The shell command that measures this case again."""
         words = ["zoo", "bench", "run"]
         if self.backend == EAGER:
             words += ["--teacher", f"run:{self.subject}"]
+        elif self.backend in PEERS:
+            words += ["--peer", f"{self.backend}={self.subject}"]
         else:
             words += [str(self.subject), "--backend", self.backend, "--precision", self.precision]
         words += ["--batch", ",".join(str(batch) for batch in self.batches)]
+        if self.scope != "call":
+            words += ["--scope", self.scope, "--photos", str(self.photos)]
         if self.threads is not None:
             words += ["--threads", str(self.threads)]
         if self.evaluation is not None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.accuracy import evaluate
 from bench.cases import Case
 from bench.measure import measure, random_batches, stop_rule
+from bench.photos import in_batches, read_photos
 from bench.results import Row
 from bench.subjects import open_subject
 from zoo.errors import ZooError
@@ -23,8 +25,15 @@ def rows(case: Case) -> Iterator[Row]:
     """Open the case's subject, evaluate it once, then measure every batch size."""
     subject = open_subject(case)
     accuracy = None if case.evaluation is None else evaluate(subject, case.evaluation)
+    photos = [] if case.photos is None else read_photos(case.photos)
+    top = [int(subject.decide([photo])[0].argmax()) for photo in photos]
     for batch in case.batches:
-        inputs = random_batches(batch, subject.framing.height, subject.framing.width)
+        if photos:
+            inputs: Sequence[Any] = in_batches(photos, batch)
+            call: Callable[[Any], object] = subject.recognise
+        else:
+            inputs, call = random_batches(batch, subject.framing.height, subject.framing.width), subject.answer
+        timing = measure(call, inputs, criteria=stop_rule(case.limits), whole=bool(photos))
         yield Row(
             model=case.name,
             role=case.role,
@@ -36,10 +45,22 @@ def rows(case: Case) -> Iterator[Row]:
             parameters=subject.parameters,
             macs=subject.macs,
             bytes_on_disk=subject.bytes_on_disk,
+            peak_memory=None if accuracy else peak_memory(),
+            top=top or None,
             command=case.command(),
-            timing=measure(subject.answer, inputs, criteria=stop_rule(case.limits)),
+            timing=timing,
             error=None,
         )
+
+
+def peak_memory() -> int | None:
+    """Largest resident memory of this process so far, in bytes; None where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    lines = (line.split() for line in status.splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), None)
 
 
 def main(report: Path) -> int:

@@ -23,8 +23,20 @@ def run(
         list[str] | None,
         typer.Option(metavar="run:DIR", help="A trained network, measured in torch eager. Repeatable."),
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=PATH]",
+            help="Measure beside: onnxruntime-default, openvino-default, torch-compile=RUN, torchvision-pipeline=RUN "
+            "(RUN: the folder of the bundle's checkpoint). Repeatable.",
+        ),
+    ] = None,
     backend: Annotated[str, typer.Option(help="Comma-separated. Default: every one installed.")] = "",
-    precision: Annotated[str, typer.Option(help="Comma-separated. Default: fp32 and int8, as far as packed.")] = "",
+    precision: Annotated[
+        str, typer.Option(help="Comma-separated; bf16 on openvino. Default: fp32 and int8, as far as packed.")
+    ] = "",
+    scope: Annotated[str, typer.Option(help="call: pixels in, numbers out. image: files in, answers out.")] = "call",
+    photos: Annotated[Path | None, typer.Option(metavar="DIR", help="Pictures for --scope image.")] = None,
     batch: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,32",
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core this process may use.")] = None,
     evaluate: Annotated[
@@ -33,27 +45,34 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the results (JSON, raw times kept).")] = None,
     time_limit: Annotated[float, typer.Option(metavar="S", help="Seconds for one batch size of one engine.")] = 2.0,
+    passes: Annotated[
+        int, typer.Option(min=1, help="Measure everything so often, interleaved, each time in fresh processes.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
 ) -> None:
     """Measure bundles, and teachers beside them, each in a process of its own, and print one table."""
     from bench.cases import Limits
+    from bench.numbers import numbers, words
     from bench.plan import Choices, plan
     from bench.run import run as measure
     from bench.text import terminal
 
-    if not bundles and not teacher:
+    if not bundles and not teacher and not any("=" in one for one in peer or []):
         raise InputError("nothing to measure: give a bundle, or --teacher run:DIR")
     if time_limit <= 0:
         raise InputError(f"--time-limit must be more than 0 seconds, not {time_limit:g}")
     choices = Choices(
-        backends=_words(backend),
-        precisions=_words(precision),
-        batches=_batches(batch),
+        backends=words(backend),
+        precisions=words(precision),
+        batches=numbers(batch, "--batch") or [1, 32],
         threads=threads,
         evaluation=evaluate,
+        scopes=words(scope) or ["call"],
+        photos=photos,
+        peers=peer or [],
         limits=Limits(seconds=time_limit),
     )
-    results = measure(plan(bundles or [], teacher or [], choices), out=out)
+    results = measure(plan(bundles or [], teacher or [], choices), out=out, passes=passes)
     if as_json:
         typer.echo(results.to_json(), nl=False)
     else:
@@ -69,13 +88,16 @@ def run(
 def report(
     results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="What `zoo bench run -o` wrote.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: beside the results, as .html.")] = None,
+    scope: Annotated[str, typer.Option(help="call or image, where the results have both.")] = "",
 ) -> None:
     """Write the results as one HTML page that opens offline."""
+    from bench.plan import known_scope
     from bench.report import write_report
     from bench.results import read_results
 
     page = out or results.with_suffix(".html")
-    write_report(read_results(results), page)
+    found = read_results(results)
+    write_report(found.only(known_scope(scope)) if scope else found, page)
     typer.echo(str(page))
 
 
@@ -106,15 +128,3 @@ def training(
     for pace in found:
         low, middle, high = pace.ratio(alone)
         typer.echo(f"{pace.way:<10} {pace.median:9.1f} images/s  {middle:.3f} of no teacher ({low:.3f} to {high:.3f})")
-
-
-def _words(text: str) -> list[str]:
-    """`"a, b,a"` -> `["a", "b"]`."""
-    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-
-
-def _batches(text: str) -> list[int]:
-    words = _words(text)
-    if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise InputError(f"--batch {text}: write batch sizes like 1,32")
-    return list(dict.fromkeys(int(word) for word in words))

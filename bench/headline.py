@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.cases import EAGER
+from bench.cases import EAGER, PEERS
 from bench.results import Accuracy
 from bench.table import Line, Table
 from bench.text import factor, milliseconds
@@ -29,7 +29,7 @@ def pick(table: Table) -> Pick | None:
     Without a student every line but a teacher's or control's counts; without a teacher the best accuracy among the
     candidates is the standard; without any accuracy the fastest is taken. None when nothing was measured.
     """
-    timed = [line for line in table.lines if line.p50_ms is not None]
+    timed = [line for line in table.lines if line.p50_ms is not None and line.engine.backend not in PEERS]
     candidates = [line for line in timed if line.role == "student"] or [line for line in timed if line.role is None]
     if not candidates:
         return None

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from zoo.engines.machine import cores, cpu_model
 from zoo.errors import missing_package
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-CPU_INFO = Path("/proc/cpuinfo")
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SPEED_FACTS = {"architecture", "cpu", "cores", "cpu_quota", "memory_gib", "governor"}
 
@@ -59,8 +58,8 @@ def this_host() -> Host:
         raise missing_package("psutil", "bench", "measuring") from None
     return Host(
         architecture=platform.machine(),
-        cpu=_cpu_model(),
-        cores=len(os.sched_getaffinity(0)),
+        cpu=cpu_model(),
+        cores=cores(),
         cpu_quota=_cpu_quota(),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         governor=_text(GOVERNOR),
@@ -76,14 +75,6 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
         return None
-
-
-def _cpu_model() -> str:
-    for line in (_text(CPU_INFO) or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()  # Arm's cpuinfo has no model name
 
 
 def _cpu_quota() -> float | None:

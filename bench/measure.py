@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from bench.results import StopReason, Timing
 from bench.stats import median, median_interval
 from zoo.images import Pixels
 
-Call = Callable[[Pixels], object]
+Batch = Sequence[Any] | Pixels  # what is fed in one call; its length is the batch size
+Call = Callable[[Any], object]
 Clock = Callable[[], int]  # nanoseconds, monotonic
 
 # Below 10 ms a round is shorter than one time slice of the scheduler, and one interruption would be all of it.
@@ -98,17 +99,23 @@ def stop_rule(limits: Limits) -> list[Criterion]:
 
 def measure(
     call: Call,
-    inputs: Sequence[Pixels],
+    inputs: Sequence[Batch],
     *,
     criteria: Sequence[Criterion],
     warm_up: WarmUp = WarmUp(),
     clock: Clock = time.perf_counter_ns,
+    whole: bool = False,
 ) -> Timing:
-    """Time `call` on `inputs` (uint8 [batch, H, W, 3] each) in turn, until one of `criteria` is met."""
+    """Time `call` on `inputs` (uint8 [batch, H, W, 3] each, or other batches) in turn, until one of `criteria` is met.
+
+    `whole`: a round goes through all inputs, because some of them take longer than others.
+    """
     feed = cycle(inputs)
     with _no_collection():
         warm = _warm(call, feed, warm_up, clock)
         per_round = max(1, math.ceil(ROUND_NS / max(1, median(warm))))
+        if whole:
+            per_round, feed = math.ceil(per_round / len(inputs)) * len(inputs), cycle(inputs)
         rounds: list[list[int]] = []
         medians: list[float] = []
         began = clock()
@@ -121,7 +128,7 @@ def measure(
                 return Timing.of(rounds, batch=len(inputs[0]), stop=stop, warmup_calls=len(warm))
 
 
-def _warm(call: Call, feed: Iterator[Pixels], warm_up: WarmUp, clock: Clock) -> list[int]:
+def _warm(call: Call, feed: Iterator[Batch], warm_up: WarmUp, clock: Clock) -> list[int]:
     """The times of the warm-up's calls in nanoseconds: how long a call takes, roughly."""
     times: list[int] = []
     began = clock()
@@ -130,7 +137,7 @@ def _warm(call: Call, feed: Iterator[Pixels], warm_up: WarmUp, clock: Clock) -> 
     return times
 
 
-def _round(call: Call, feed: Iterator[Pixels], calls: int, clock: Clock) -> list[int]:
+def _round(call: Call, feed: Iterator[Batch], calls: int, clock: Clock) -> list[int]:
     times = [0] * calls
     for i in range(calls):
         images = next(feed)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
 from bench.accuracy import check
-from bench.cases import EAGER, Case, Limits, Role
+from bench.cases import EAGER, GRAPH_PEERS, PEERS, PIPELINE, SCOPES, Case, Limits, Role, Scope
+from bench.photos import photo_files
 from zoo.engines import BACKENDS, Bundle
-from zoo.engines.manifest import Manifest, Precision
+from zoo.engines.backend import installed
+from zoo.engines.manifest import Manifest
+from zoo.engines.precision import NAMES, Executed, graph_of, offered
 from zoo.errors import EnvironmentProblem, InputError, nearest
 from zoo.progress import note
 
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 # fp16 on a CPU is converted to fp32 and back by most of them: it is measured when it is asked for.
-SENSIBLE_ON_CPU: tuple[Precision, ...] = ("fp32", "int8")
+SENSIBLE_ON_CPU: tuple[Executed, ...] = ("fp32", "int8")
 Name = TypeVar("Name", bound=str)
 RUN = "run:"
 CONTROL = "-control"  # a control is called after its student, as `zoo distill` does
@@ -32,6 +33,9 @@ class Choices:
     batches: Sequence[int] = (1, 32)
     threads: int | None = None
     evaluation: Path | None = None
+    scopes: Sequence[str] = ("call",)
+    photos: Path | None = None
+    peers: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
 
 
@@ -41,16 +45,75 @@ def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> 
     Everything that can be found wrong without loading a network is found here, as an `InputError`, before the first
     case takes its time.
     """
+    scopes = _scopes(choices)
     cases = [_eager(teacher, choices) for teacher in teachers]
     backends = _backends(choices.backends)
-    precisions = [_known(name, PRECISIONS, "precision") for name in choices.precisions]
-    for path in bundles:
-        bundle = Bundle.open(path)
+    precisions = [_known(name, NAMES, "precision") for name in choices.precisions]
+    opened = [Bundle.open(path) for path in bundles]
+    for bundle in opened:
         if choices.evaluation is not None:
             check(choices.evaluation, bundle.labels())
+        for precision in precisions:
+            if not any(precision in offered(bundle, backend) for backend in backends):
+                graph_of(bundle, backends[0], precision)  # raises, and says why
         for backend in backends:
-            cases += [_compiled(bundle, backend, precision, choices) for precision in _graphs(bundle, precisions)]
-    return cases
+            wanted = _precisions(offered(bundle, backend), precisions)
+            cases += [_compiled(bundle, backend, precision, choices) for precision in wanted]
+    for peer in choices.peers:
+        cases += _peers(peer, opened, choices)
+    return [one for case in cases for one in _in_scopes(case, scopes, choices.photos)]
+
+
+def _scopes(choices: Choices) -> list[Scope]:
+    scopes = [known_scope(name) for name in choices.scopes]
+    if ("image" in scopes) != (choices.photos is not None):
+        raise InputError("--scope image and --photos DIR belong together")
+    if choices.photos is not None:
+        photo_files(choices.photos)
+    if "image" not in scopes and any(peer.partition("=")[0] == PIPELINE for peer in choices.peers):
+        raise InputError(f"--peer {PIPELINE} takes pictures: measure it with --scope image --photos DIR")
+    return scopes
+
+
+def known_scope(name: str) -> Scope:
+    """A scope by its name."""
+    return _known(name, SCOPES, "scope")
+
+
+def _in_scopes(case: Case, scopes: Sequence[Scope], photos: Path | None) -> list[Case]:
+    """The case in every scope that makes sense for it. Accuracy is of the engine and is measured once."""
+    found: list[Case] = []
+    for scope in scopes:
+        if scope == "call" and case.backend == PIPELINE:
+            continue
+        changes = {"scope": scope, "photos": photos if scope == "image" else None}
+        found.append(case.model_copy(update=changes | ({"evaluation": None} if found else {})))
+    return found
+
+
+def _peers(asked: str, bundles: Sequence[Bundle], choices: Choices) -> list[Case]:
+    """`NAME` beside every bundle, or `NAME=PATH` for one bundle or checkpoint."""
+    name, _, path = asked.partition("=")
+    peer = _known(name, PEERS, "peer")
+    if peer in GRAPH_PEERS:
+        opened = [Bundle.open(path)] if path else bundles
+        for bundle in opened:
+            graph_of(bundle, "onnxruntime", "fp32")  # a peer runs the fp32 graph: refuse a bundle without one
+        return [_compiled(bundle, peer, "fp32", choices) for bundle in opened]
+    checkpoint = Path(path)
+    if not path or not checkpoint.exists():
+        raise InputError(f"--peer {asked}: write {peer}=DIR, the folder that a training wrote")
+    model = _trained(checkpoint)
+    known = {bundle.manifest.name: _role(bundle.manifest) for bundle in bundles}
+    if known and model not in known:
+        raise InputError(f"--peer {asked}: no bundle here is called '{model}'; there are: {', '.join(known)}")
+    case = _case(model, checkpoint, peer, "fp32", known.get(model), choices)
+    return [case.model_copy(update={"evaluation": None})]  # it is the network that the fp32 graph was proven against
+
+
+def _trained(checkpoint: Path) -> str:
+    """What the folder of a trained network is called."""
+    return checkpoint.parent.name if checkpoint.is_file() else checkpoint.resolve().name
 
 
 def _eager(teacher: str, choices: Choices) -> Case:
@@ -59,14 +122,14 @@ def _eager(teacher: str, choices: Choices) -> Case:
         raise InputError(f"--teacher {teacher}: write {RUN}DIR, the folder that a training wrote")
     if not path.exists():
         raise InputError(f"no such teacher: {path}")
-    return _case(path.parent.name if path.is_file() else path.resolve().name, path, EAGER, "fp32", "teacher", choices)
+    return _case(_trained(path), path, EAGER, "fp32", "teacher", choices)
 
 
-def _compiled(bundle: Bundle, backend: str, precision: Precision, choices: Choices) -> Case:
+def _compiled(bundle: Bundle, backend: str, precision: Executed, choices: Choices) -> Case:
     return _case(bundle.manifest.name, bundle.path, backend, precision, _role(bundle.manifest), choices)
 
 
-def _case(name: str, subject: Path, backend: str, precision: Precision, role: Role | None, choices: Choices) -> Case:
+def _case(name: str, subject: Path, backend: str, precision: Executed, role: Role | None, choices: Choices) -> Case:
     return Case(
         name=name,
         subject=subject,
@@ -91,7 +154,7 @@ def _backends(asked: Sequence[str]) -> list[str]:
     """The backends asked for, or all whose library is installed here."""
     if asked:
         return [_known(name, tuple(BACKENDS), "backend") for name in asked]
-    present = [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+    present = [name for name in BACKENDS if installed(name)]
     for name in BACKENDS.keys() - set(present):
         note(f"{name} is not installed and is left out")
     if not present:
@@ -99,13 +162,11 @@ def _backends(asked: Sequence[str]) -> list[str]:
     return present
 
 
-def _graphs(bundle: Bundle, asked: Sequence[Precision]) -> list[Precision]:
-    """The precisions asked for, or those that make sense, as far as the bundle has them."""
-    graphs = bundle.manifest.graphs
-    for precision in asked:
-        if precision not in graphs:
-            raise InputError(f"{bundle.path} has no {precision} graph; it has: {', '.join(graphs)}")
-    return list(asked) or [precision for precision in SENSIBLE_ON_CPU if precision in graphs] or list(graphs)
+def _precisions(there: Sequence[Executed], asked: Sequence[Executed]) -> Sequence[Executed]:
+    """What is measured of the precisions `there`: those asked for, or those that make sense on a CPU."""
+    if asked:
+        return [precision for precision in asked if precision in there]
+    return [precision for precision in SENSIBLE_ON_CPU if precision in there] or there
 
 
 def _known(name: str, known: Sequence[Name], kind: str) -> Name:

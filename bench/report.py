@@ -13,7 +13,7 @@ from bench.headline import headline, pick, plain
 from bench.results import Results
 from bench.table import pivot
 from bench.text import caption, columns, milliseconds, notes, rate
-from zoo.errors import EnvironmentProblem, missing_package
+from zoo.errors import EnvironmentProblem, InputError, missing_package
 from zoo.files import write_text
 
 TEMPLATE = "report.html.j2"
@@ -43,6 +43,8 @@ def render(results: Results) -> str:
     )
     environment.filters["milliseconds"] = milliseconds
     environment.filters["rate"] = rate
+    if len(results.scopes) > 1:
+        raise InputError(f"these results have several scopes, a page has one: choose of {', '.join(results.scopes)}")
     table = pivot(results)
     chosen = pick(table)
     shipped = chosen.line if chosen else None

@@ -14,10 +14,10 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.cases import Role, Scope
+from bench.cases import SCOPES, Role, Scope
 from bench.host import Host
 from bench.stats import median, median_interval, quantile
-from zoo.engines.manifest import Precision
+from zoo.engines.precision import Executed
 from zoo.engines.tasks import TASKS, Task
 from zoo.errors import EnvironmentProblem
 from zoo.files import write_text
@@ -37,9 +37,9 @@ class EngineFacts(_Strict):
     """What ran; in a row with an error, what was asked for."""
 
     backend: str
-    precision: Precision
+    precision: Executed
     device: str
-    threads: int | None = Field(description="null only in a row with an error: every core was asked for")
+    threads: int | None = Field(description="null: the library's own choice, or a row with an error and every core")
     versions: dict[str, str]
 
     @property
@@ -128,6 +128,14 @@ class Timing(_Strict):
             rounds_ns=rounds_ns,
         )
 
+    def joined(self, other: Self, *, batch: int, width: float) -> Self:
+        """Both as one measurement of the same engine: all rounds of either process, and whether p50 is settled."""
+        rounds = self.rounds_ns + other.rounds_ns
+        interval = median_interval([median(calls) for calls in rounds])
+        settled = interval is not None and interval[1] - interval[0] <= width * median([median(c) for c in rounds])
+        stop: StopReason = "converged" if settled else "time limit"
+        return self.of(rounds, batch=batch, stop=stop, warmup_calls=self.warmup_calls + other.warmup_calls)
+
     @property
     def calls_ms(self) -> list[float]:
         """Every call's time in milliseconds, in the order of the calls."""
@@ -147,6 +155,8 @@ class Row(_Strict):
     parameters: int | None
     macs: int | None = Field(description="multiply-accumulates for one image")
     bytes_on_disk: int | None = Field(description="of the file that this engine loads: a graph or a checkpoint")
+    peak_memory: int | None = Field(None, description="of the measuring process, in bytes; null beside an accuracy")
+    top: list[int] | None = Field(None, description="scope image: the highest output for each photo, in their order")
     command: str = Field(description="measures this row again")
     timing: Timing | None
     error: str | None = Field(description="one line; set if and only if `timing` is null")
@@ -167,6 +177,15 @@ class Results(_Strict):
     argv: list[str] = Field(description="the command line of the suite")
     host: Host
     rows: list[Row]
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """The scopes of the rows. Times of different scopes never share a table."""
+        return [scope for scope in SCOPES if any(row.scope == scope for row in self.rows)]
+
+    def only(self, scope: Scope) -> Results:
+        """The rows of one scope."""
+        return self.model_copy(update={"rows": [row for row in self.rows if row.scope == scope]})
 
     def to_json(self) -> str:
         """The text of `results.json`: one row a line, because the raw times are long."""

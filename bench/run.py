@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cases import Case
+from bench.collect import Collection, turns
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
 from zoo import __version__
@@ -34,8 +35,9 @@ def run(
     out: Path | None = None,
     on_case: OnCase | None = None,
     argv: Sequence[str] | None = None,
+    passes: int = 1,
 ) -> Results:
-    """Measure `cases` in order, with progress on stderr.
+    """Measure `cases` in order, with progress on stderr; with several `passes` each as often, interleaved.
 
     `out` is written after every case, so that Ctrl-C (which is raised again) and worse keep what was measured.
     `on_case` is called after every case with its rows. `argv`: the command line to record, by default the process's.
@@ -44,29 +46,30 @@ def run(
     if not cases:
         raise InputError("there is nothing to measure: no case was selected")
     host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
-    rows: list[Row] = []
+    found = Collection(cases)
 
     def results() -> Results:
         arguments = list(sys.argv if argv is None else argv)
-        return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=rows)
+        return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=found.rows)
 
-    with track("measuring", total=len(cases)) as advance:
-        for case in cases:
-            before = len(rows)
+    with track("measuring", total=len(cases) * passes) as advance:
+        for place, case in turns(found, passes):
+            rows: list[Row] = []
             try:
                 with track(case.title, total=1, quiet_log=True):
-                    _measure(case, rows)
+                    measure_case(case, rows)
             finally:
+                found.add(place, rows)
                 if out is not None:
                     results().write(out)
             if on_case is not None:
-                on_case(case, rows[before:])
+                on_case(case, rows)
             advance()
     return results()
 
 
-def _measure(case: Case, rows: list[Row]) -> None:
-    """Append a row for each batch size of `case`; when interrupted, those that were measured."""
+def measure_case(case: Case, rows: list[Row]) -> None:
+    """Append a row for each batch size of `case`, measured in a child process; when interrupted, those so far."""
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         report, log = Path(folder, "report"), Path(folder, "log")
         report.touch()

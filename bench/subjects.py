@@ -1,32 +1,42 @@
-"""What a case measures, opened: a function from pixels to logits, and the facts that its row states.
+"""What a case measures, opened: functions from pixels or pictures to answers, and the facts that its row states.
 
 Only what the case needs is imported: torch for a checkpoint, one runtime for a bundle.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import EAGER, Case
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case
 from bench.results import EngineFacts
 from zoo.engines.tasks import Task
-from zoo.errors import InputError, missing_package
-from zoo.images import Framing
+from zoo.errors import InputError, VerdictError, missing_package
+from zoo.images import Framing, Pixels, look
+
+if TYPE_CHECKING:
+    from zoo.engines import Engine
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Recognise = Callable[[Sequence[bytes]], object]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `framing` says."""
+    """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `framing` says.
+
+    `recognise`: the bytes of N picture files -> N answers as an app wants them, decoding included. `decide`: the same
+    -> float32 [N, outputs], along the same way.
+    """
 
     answer: Answer
+    recognise: Recognise
+    decide: Callable[[Sequence[bytes]], npt.NDArray[np.float32]]
     task: Task
     framing: Framing
     engine: EngineFacts
@@ -37,20 +47,33 @@ class Subject:
 
 def open_subject(case: Case) -> Subject:
     """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader."""
-    return _eager(case) if case.backend == EAGER else _bundle(case)
+    if case.backend in (EAGER, COMPILED):
+        return _torch(case)
+    if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
+        from bench.peers import open_peer
+
+        return open_peer(case)
+    return _bundle(case)
 
 
 def _bundle(case: Case) -> Subject:
-    from zoo.engines import load
+    from zoo.engines import load, selftest
 
     engine = load(
         case.subject, backend=case.backend, precision=case.precision, device=case.device, threads=case.threads
     )
+    if case.selftest and not (outcome := selftest.check(engine)).passed:
+        raise VerdictError(
+            f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
+        )
     manifest = engine.bundle.manifest
+    framing = manifest.input.framing
     return Subject(
         answer=engine,
+        recognise=lambda pictures: _predict(engine, pictures),
+        decide=lambda pictures: engine(looked(pictures, framing)[0]),
         task=engine.task,
-        framing=manifest.input.framing,
+        framing=framing,
         engine=EngineFacts(
             backend=engine.backend.name,
             precision=case.precision,
@@ -60,28 +83,37 @@ def _bundle(case: Case) -> Subject:
         ),
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
-        bytes_on_disk=manifest.files[manifest.graphs[case.precision].file].bytes,
+        bytes_on_disk=manifest.files[manifest.graphs[engine.graph].file].bytes,
     )
 
 
-def _eager(case: Case) -> Subject:
-    if (case.precision, case.device) != ("fp32", "cpu"):
-        raise InputError(f"torch eager is measured in fp32 on the cpu, not in {case.precision} on {case.device}")
-    if importlib.util.find_spec("torch") is None:
-        raise missing_package("torch", "train", "measuring a checkpoint")
-    import torch
+def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
+    """As an app does it: one picture by itself, several together."""
+    if len(pictures) == 1:
+        return engine.predict(pictures[0])
+    return list(engine.predict_many(pictures, batch=len(pictures)))
 
+
+def _torch(case: Case) -> Subject:
+    """A checkpoint, in eager mode or compiled."""
+    torch = torch_for(case)
     from zoo.learn.teachers import from_checkpoint
 
-    if case.threads is not None:
-        torch.set_num_threads(case.threads)
     network = from_checkpoint(case.subject)
+    if case.backend == COMPILED:
+        # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
+        import torch._inductor.config as inductor
+
+        inductor.freezing = True
+        network.network = torch.compile(network.network, dynamic=False)
     return Subject(
         answer=network.answer_pixels,
+        recognise=recogniser(network.answer_pixels, network.task, network.framing),
+        decide=lambda pictures: network.answer_pixels(looked(pictures, network.framing)[0]),
         task=network.task,
         framing=network.framing,
         engine=EngineFacts(
-            backend=EAGER,
+            backend=case.backend,
             precision=case.precision,
             device=case.device,
             threads=torch.get_num_threads(),
@@ -89,10 +121,40 @@ def _eager(case: Case) -> Subject:
         ),
         parameters=network.cost.parameters,
         macs=network.cost.macs,
-        bytes_on_disk=_weight_bytes(case.subject),
+        bytes_on_disk=weight_bytes(case.subject),
     )
 
 
-def _weight_bytes(checkpoint: Path) -> int:
+def looked(pictures: Sequence[bytes], framing: Framing) -> tuple[Pixels, list[tuple[int, int]]]:
+    """The network's pixels of some pictures, by the project's reference, and their sizes."""
+    found = [look(picture, framing) for picture in pictures]
+    return np.stack([pixels for pixels, _ in found]), [size for _, size in found]
+
+
+def recogniser(answer: Answer, task: Task, framing: Framing) -> Recognise:
+    """From pictures to answers by way of the project's reference pixels."""
+
+    def recognise(pictures: Sequence[bytes]) -> object:
+        pixels, sizes = looked(pictures, framing)
+        return [task.decode(one, framing, size) for one, size in zip(answer(pixels), sizes, strict=True)]
+
+    return recognise
+
+
+def torch_for(case: Case) -> Any:
+    """The module torch, set to the case's threads."""
+    if (case.precision, case.device) != ("fp32", "cpu"):
+        raise InputError(f"{case.backend} is measured in fp32 on the cpu, not in {case.precision} on {case.device}")
+    try:
+        import torch
+    except ImportError:
+        raise missing_package("torch", "train", "measuring a checkpoint") from None
+    if case.threads is not None:
+        torch.set_num_threads(case.threads)
+    return torch
+
+
+def weight_bytes(checkpoint: Path) -> int:
+    """Size of a checkpoint's weights."""
     files = [checkpoint] if checkpoint.is_file() else checkpoint.glob("*.safetensors")
     return sum(file.stat().st_size for file in files)

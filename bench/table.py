@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.cases import EAGER, Role
+from bench.cases import EAGER, Role, is_engine
 from bench.results import Accuracy, EngineFacts, Results, Row
 
 LATENCY_BATCH = 1
@@ -63,7 +63,7 @@ class Table:
 
 
 def pivot(results: Results) -> Table:
-    """Fold the rows of one results file, which is one host's.
+    """Fold the rows of one results file, which is one host's, or of one scope of it (`Results.only`).
 
     Latency is taken at batch 1, throughput at batch 32; a file without these batches gives its smallest and largest.
     Speed-ups compare rows of the same scope and batch only.
@@ -121,7 +121,7 @@ def _references(rows: Iterable[Row]) -> Iterable[Reference]:
     for (scope, model), timed in teachers.items():
         name, owner = (model, f"{model}'s") if several else ("teacher", "teacher's")
         eager = [p50 for p50, row in timed if row.engine.backend == EAGER]
-        compiled = [p50 for p50, row in timed if row.engine.backend != EAGER]
+        compiled = [p50 for p50, row in timed if is_engine(row.engine.backend)]
         if eager:
             yield Reference(f"eager {name}", scope, min(eager))
         if compiled:

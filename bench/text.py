@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, TextIO
 
+from bench.against import Contest, contests
 from bench.results import Results
 from bench.table import Line, Table, pivot
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
 
 Number = float | int
 NOTHING, UNSETTLED = "–", "~"
 COST_COLUMNS = 4  # the first columns: what a network is, where the others say how fast it runs
 HEADING_WIDTH, WIDEST = 10, 10_000  # characters
+TEXT_COLUMNS = (0, 1, 3)  # of the table of peers: model, scope, engine
 ROLE_MARKS = {"teacher": "◆", "control": "○", "student": "●", None: "·"}
 
 
@@ -119,8 +122,44 @@ def notes(table: Table) -> list[str]:
     return found
 
 
+def comparison(results: Results) -> list[list[str]]:
+    """The contests as a table, its heading first; empty when no peer was measured."""
+    found = contests(results)
+    if not found:
+        return []
+    peers = list(dict.fromkeys(peer for contest in found for peer in contest.peers))
+    photos = any(contest.agreement(peer) is not None for contest in found for peer in contest.peers)
+    heading = ["model", "scope", "batch", "our engine", "p50", *(f"× {peer}" for peer in peers)]
+    table = [[*heading, *(["same top-1"] if photos else [])]]
+    for contest in found:
+        ours = contest.ours
+        p50 = milliseconds(ours.timing.p50_ms) if ours.timing else NOTHING
+        cells = [contest.model, contest.scope, str(contest.batch), ours.engine.text, p50]
+        cells += [_against(contest, peer) for peer in peers]
+        shares = [share for peer in contest.peers if (share := contest.agreement(peer)) is not None]
+        table.append([*cells, *([percent(min(shares)) if shares else NOTHING] if photos else [])])
+    return table
+
+
+def _against(contest: Contest, peer: str) -> str:
+    row = contest.peers.get(peer)
+    ratio = contest.ratio(peer) if row is not None else None
+    if row is None or row.timing is None or ratio is None:
+        return NOTHING
+    return f"{factor(ratio)} ({milliseconds(row.timing.p50_ms)})"
+
+
 def markdown(results: Results) -> str:
-    """The table in GitHub's Markdown, with the caption below it."""
+    """The table of each scope in GitHub's Markdown, with the caption below it; then the peers, if any."""
+    tables = [_markdown_table(results.only(scope)) for scope in results.scopes]
+    if contest := comparison(results):
+        heading, *rows = contest
+        marks = [":--" if place in TEXT_COLUMNS else "--:" for place in range(len(heading))]
+        tables.append("\n".join([_md(heading), _md(marks), *(_md(row) for row in rows)]) + "\n")
+    return "\n".join(tables)
+
+
+def _markdown_table(results: Results) -> str:
     table = pivot(results)
     numbers = columns(table)
     lines = [
@@ -138,15 +177,31 @@ def _md(cells: Sequence[str]) -> str:
 
 
 def terminal(results: Results, file: TextIO | None = None) -> None:
-    """Print the table to `file` (stdout): in one piece where the terminal is wide enough, otherwise in two.
+    """Print the table of each scope to `file` (stdout), then the peers, if any.
 
+    A table is in one piece where the terminal is wide enough, otherwise in two.
     rich drops what does not fit, and takes a pipe for 80 columns wide; a number that is not there is worse than a line
     that wraps, so that the console gets the width that the table needs.
     """
+    from rich import box
     from rich.console import Console
+    from rich.table import Table as RichTable
 
     console = Console(file=file)
     room = console.width if console.is_terminal else None
+    for scope in results.scopes:
+        _terminal_table(results.only(scope), console, room)
+    if contest := comparison(results):
+        heading, *rows = contest
+        grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+        for place, cell in enumerate(heading):
+            grid.add_column(cell, justify="left" if place in TEXT_COLUMNS else "right", no_wrap=True)
+        for row in rows:
+            grid.add_row(*row)
+        console.print(grid)
+
+
+def _terminal_table(results: Results, console: Console, room: int | None) -> None:
     table = pivot(results)
     numbers = columns(table)
     console.width = WIDEST

@@ -75,6 +75,35 @@ def test_what_is_asked_for_is_what_runs(bundle_path):
     assert (about["provider"], about["threads"], about["precision"]) == ("CPUExecutionProvider", 2, "fp16")
 
 
+def test_bf16_runs_in_bf16_or_is_refused(bundle_path):
+    import openvino
+
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        about = zoo.load(bundle_path, backend="openvino", precision="bf16").describe()
+        assert (about["precision"], about["graph"], about["inference_precision"]) == ("bf16", "fp32", "bf16")
+        return
+    with pytest.raises(EnvironmentProblem, match="no bf16 arithmetic"):
+        zoo.load(bundle_path, backend="openvino", precision="bf16")
+
+
+def test_a_hint_that_openvino_does_not_follow_is_an_error(bundle_path, monkeypatch):
+    """Without the question for the CPU's capability, what is read back has to tell."""
+    import openvino
+
+    from zoo.engines.openvino import HINTS
+
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has bf16 arithmetic")
+    monkeypatch.setitem(HINTS, "bf16", ("bf16", "FP32"))
+    with pytest.raises(EnvironmentProblem, match="openvino was asked for"):
+        zoo.load(bundle_path, backend="openvino", precision="bf16")
+
+
+def test_a_precision_of_another_backend_is_refused(bundle_path):
+    with pytest.raises(InputError, match="onnxruntime does not execute in bf16; openvino can"):
+        zoo.load(bundle_path, precision="bf16")
+
+
 def test_a_device_that_is_not_there_is_an_error_and_not_a_fallback(bundle_path):
     import torch
 

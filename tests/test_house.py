@@ -105,6 +105,7 @@ HEAVY += ("matplotlib", "pyarrow", "ray", "httpx")
         "zoo.learn.draw.cli",
         "export.cli",
         "bench.cli",
+        "bench.tune.cli",
         "zoo.engines.cli",
     ],
 )

@@ -14,7 +14,15 @@ from zoo import __version__
 from zoo.errors import INTERRUPTED, EnvironmentProblem, ZooError
 
 # Rooms are imported here, once: their modules import fast, and their commands import what is heavy.
-ROOMS = ("zoo.demo_cli", "zoo.learn.cli", "zoo.learn.list_cli", "zoo.learn.label.cli", "export.cli", "zoo.engines.cli")
+ROOMS = (
+    "zoo.demo_cli",
+    "zoo.learn.cli",
+    "zoo.learn.list_cli",
+    "zoo.learn.label.cli",
+    "export.cli",
+    "bench.tune.cli",
+    "zoo.engines.cli",
+)
 
 
 def _compose() -> typer.Typer:

@@ -20,6 +20,7 @@ from export.checkpoint import pack_checkpoint
 from zoo.data.sources import digit_scans
 from zoo.engines import BACKENDS, Bundle, selftest
 from zoo.engines.manifest import Precision
+from zoo.engines.precision import Executed
 from zoo.errors import InputError, VerdictError
 from zoo.files import write_text
 from zoo.learn.recipe import load_recipe
@@ -155,7 +156,7 @@ def _measure(members: list[Member], folder: Path) -> Results:
     return results
 
 
-def _case(member: Member, backend: str, precision: Precision, folder: Path) -> Case:
+def _case(member: Member, backend: str, precision: Executed, folder: Path) -> Case:
     return Case(
         name=member.name,
         subject=member.checkpoint if backend == EAGER else member.bundle,

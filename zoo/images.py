@@ -69,7 +69,10 @@ def look(picture: Picture, framing: Framing) -> tuple[Pixels, tuple[int, int]]:
     name = str(picture) if isinstance(picture, str | PathLike) else "the given image"
     try:
         image, (width, height) = _open(picture, framing.resize)
-        lying = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if orientation in range(2, 9):  # Pillow copies the picture even where there is nothing to turn
+            image = ImageOps.exif_transpose(image)
+        lying = orientation in range(5, 9)
         return np.asarray(_frame(_rgb(image), framing)), (height, width) if lying else (width, height)
     except FileNotFoundError:
         raise InputError(f"no such image: {name}") from None
@@ -94,7 +97,6 @@ def _open(picture: Picture, at_least: int) -> tuple[Image.Image, tuple[int, int]
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):  # 16 bits a pixel (Pillow also opens 16-bit PNG as 32-bit "I"); "L" would clip

@@ -226,7 +226,7 @@ def test_a_checkpoint_is_measured_in_torch_eager(tmp_path: Path) -> None:
     assert row.accuracy is not None
     assert row.accuracy.images == 6
     (refused,) = run([eager.model_copy(update={"precision": "int8"})]).rows
-    assert refused.error == "torch eager is measured in fp32 on the cpu, not in int8 on cpu"
+    assert refused.error == "torch is measured in fp32 on the cpu, not in int8 on cpu"
 
 
 def test_labelled_images_are_listed_in_order(tmp_path: Path) -> None:

@@ -34,13 +34,18 @@ tiny (uint8[N, {SIDE}, {SIDE}, 3] image) => (float[N, 3] logits)
 """
 
 
-def tiny_bundle(path: Path, *, name: str = "tiny", precisions: Sequence[str] = ("fp32", "int8")) -> Path:
-    """Write a valid bundle to `path`; every precision is a copy of the same fp32 graph."""
+def tiny_bundle(
+    path: Path, *, name: str = "tiny", precisions: Sequence[str] = ("fp32", "int8"), wrong: Sequence[str] = ()
+) -> Path:
+    """Write a valid bundle to `path`; every precision is a copy of the same fp32 graph, and those in `wrong` take red
+    for green, whatever the manifest says of them.
+    """
     path.mkdir(parents=True)
     model = onnx.parser.parse_model(GRAPH)
     onnx.checker.check_model(model, full_check=True)
+    confused = onnx.parser.parse_model(GRAPH.replace("{1, 0, 0, 0, 1, 0, 0, 0, 1}", "{0, 1, 0, 1, 0, 0, 0, 0, 1}"))
     for precision in precisions:
-        onnx.save(model, path / f"model.{precision}.onnx")
+        onnx.save(confused if precision in wrong else model, path / f"model.{precision}.onnx")
     (path / "labels.json").write_text(json.dumps(LABELS))
     images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     logits = images.mean(axis=(1, 2)).astype(np.float32)

@@ -7,6 +7,7 @@ device, precision or thread count that was asked for and is not used is an error
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,9 @@ BACKENDS = {
     "onnxruntime": "zoo.engines.onnxruntime:OnnxRuntime",
     "openvino": "zoo.engines.openvino:OpenVino",
 }
+
+# The module that a backend stands on, where it is not called like the backend itself.
+LIBRARIES: dict[str, str] = {}
 
 
 class Backend(Protocol):
@@ -37,6 +41,11 @@ class Backend(Protocol):
     def versions(self) -> dict[str, Any]:
         """Name and version of the library, and what it reports about itself."""
         ...
+
+
+def installed(name: str) -> bool:
+    """Whether the library of a backend is installed; it is not imported."""
+    return importlib.util.find_spec(LIBRARIES.get(name, name)) is not None
 
 
 def backend_class(name: str) -> type[Backend]:

@@ -13,16 +13,20 @@ from zoo.errors import InputError, VerdictError
 app = typer.Typer()
 
 BundlePath = Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")]
-BackendName = Annotated[str, typer.Option(help="onnxruntime or openvino.")]
+BackendName = Annotated[str, typer.Option(help="What runs the graphs: onnxruntime, openvino ...")]
 
 
 @app.command()
 def predict(
     bundle: BundlePath,
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    backend: BackendName = "onnxruntime",
-    precision: Annotated[str, typer.Option(help="One of the bundle's graphs.")] = "fp32",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    backend: Annotated[
+        str | None, typer.Option(help="onnxruntime, openvino ... With nothing asked: what `zoo tune` chose, if it ran.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="One of the bundle's graphs (fp32), or with openvino bf16.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (default) or cuda.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: all that may be used).")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -33,11 +37,9 @@ def predict(
     engine = load(bundle, backend=backend, precision=precision, device=device, threads=threads)
     results: list[dict[str, object]] = []
     failures: list[str] = []
-    for image in images:
-        try:
-            answer = engine.predict(image)
-        except InputError as error:
-            failures.append(str(error))
+    for image, answer in zip(images, engine.predict_many(images), strict=True):
+        if isinstance(answer, InputError):
+            failures.append(str(answer))
             continue
         results.append({"image": str(image), **answer.as_dict(top)})
         if not as_json:

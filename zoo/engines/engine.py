@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy.typing as npt
 from zoo.engines.backend import Backend
 from zoo.engines.bundle import Bundle
 from zoo.engines.decoding import Prediction
+from zoo.engines.machine import cores
+from zoo.engines.manifest import Precision
+from zoo.engines.many import BATCH, predict_many
 from zoo.engines.tasks import TASKS
 from zoo.errors import InputError
 from zoo.images import Picture, look
@@ -18,10 +22,15 @@ from zoo.images import Picture, look
 class Engine:
     """A bundle's graph, loaded and ready. Immutable; share it freely between threads."""
 
-    def __init__(self, bundle: Bundle, precision: str, backend: Backend) -> None:
+    def __init__(
+        self, bundle: Bundle, precision: str, graph: Precision, backend: Backend, batch: int | None = None
+    ) -> None:
+        """`graph`: what runs in `precision`; `batch`: what `predict_many` takes at a time, where it was tuned."""
         self.bundle = bundle
         self.precision = precision
+        self.graph = graph
         self.backend = backend
+        self.batch = batch
         self.labels = bundle.labels()
         face = bundle.manifest.input
         self.input_shape = (face.height, face.width, 3)
@@ -38,7 +47,27 @@ class Engine:
     def predict(self, picture: Picture) -> Prediction:
         """Decode, frame, run and decode the answer of one picture: a path, bytes, PIL image or uint8 pixels."""
         pixels, size = look(picture, self._framing)
-        return self.task.decode(self(pixels[None])[0], self._framing, size)
+        return self.decode(self(pixels[None])[0], size)
+
+    def predict_many(
+        self, pictures: Iterable[Picture], *, batch: int | None = None, workers: int | None = None
+    ) -> Iterator[Prediction | InputError]:
+        """Answers of many pictures, lazily and in their order: for each its `Prediction`, or the `InputError` that
+        says why it could not be read; one bad picture does not lose the others.
+
+        Pictures are decoded by `workers` threads (as many as there are cores) while `batch` of them (the tuned batch,
+        or 16) are answered at once. At most three batches are in memory, so that `pictures` may be endless.
+        """
+        return predict_many(
+            self,
+            pictures,
+            batch=(self.batch or BATCH) if batch is None else batch,
+            workers=cores() if workers is None else workers,
+        )
+
+    def decode(self, answer: npt.NDArray[np.float32], picture: tuple[int, int]) -> Prediction:
+        """What one row of an answer means for the upright picture of that (width, height)."""
+        return self.task.decode(answer, self._framing, picture)
 
     def describe(self) -> dict[str, Any]:
         """What really runs, as data."""
@@ -46,6 +75,7 @@ class Engine:
             "bundle": self.bundle.manifest.name,
             "backend": self.backend.name,
             "precision": self.precision,
+            "graph": self.graph,
             "device": self.backend.device,
             "threads": self.backend.threads,
             **self.backend.versions(),

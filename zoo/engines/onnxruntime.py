@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError, missing_package
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -28,7 +28,7 @@ class OnnxRuntime:
         if device not in PROVIDERS:
             raise InputError(f"onnxruntime has no device '{device}'; there are: {', '.join(PROVIDERS)}")
         self.device = device
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or cores()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1

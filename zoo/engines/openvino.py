@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError, missing_package
+
+# What OpenVINO computes in where the graph says float, by precision, and the capability of the CPU that it takes.
+# Left alone it takes bf16 wherever the CPU has it, and f32 without a word where a hint cannot be followed.
+HINTS = {"bf16": ("bf16", "BF16"), "fp16": ("f16", "FP16")}
+HEAVY = {"Convolution", "FullyConnected", "MatMul"}
+INT8 = {"i8", "u8"}
 
 
 class OpenVino:
@@ -26,24 +32,28 @@ class OpenVino:
         if device != "cpu":
             raise InputError(f"openvino runs on the cpu here, not on '{device}'")
         self.device = device
-        self.threads = threads or len(os.sched_getaffinity(0))
-        # Left alone, OpenVINO computes in bf16 wherever the CPU has it: the graph's precision is not what would run.
+        self.threads = threads or cores()
+        core = openvino.Core()
+        hint, capability = HINTS.get(precision, ("f32", "FP32"))
+        if capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise EnvironmentProblem(
+                f"this CPU has no {precision} arithmetic and openvino would compute in fp32: use precision fp32 or int8"
+            )
         wanted = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.threads,
-            "INFERENCE_PRECISION_HINT": "f16" if precision == "fp16" else "f32",
+            "INFERENCE_PRECISION_HINT": hint,
         }
-        if precision == "fp16":
-            supported = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-            if "FP16" not in supported:
-                raise EnvironmentProblem("this CPU has no fp16 arithmetic for openvino: use precision fp32 or int8")
         try:
-            self._model = openvino.Core().compile_model(str(graph), "CPU", wanted)
+            self._model = core.compile_model(str(graph), "CPU", wanted)
         except RuntimeError as error:
             raise EnvironmentProblem(
                 f"openvino cannot run {graph.name}: {str(error).strip().splitlines()[-1]}"
             ) from error
         self._check(wanted)
+        if hint != "f32":
+            self._prove(hint)
+        self._tensor = openvino.Tensor
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def _check(self, wanted: dict[str, Any]) -> None:
@@ -55,14 +65,26 @@ class OpenVino:
             if value != wanted[key]:
                 raise EnvironmentProblem(f"openvino was asked for {key}={wanted[key]} and uses {value}")
 
+    def _prove(self, hint: str) -> None:
+        """A hint that is read back is still a hint: the layers of the compiled model say what they compute in."""
+        facts = [node.get_rt_info() for node in self._model.get_runtime_model().get_ops()]
+        used = [_text(fact["runtimePrecision"]) for fact in facts if _text(fact["layerType"]) in HEAVY]
+        others = sorted({precision for precision in used if precision not in {hint, *INT8}})
+        if used and hint not in used:
+            raise EnvironmentProblem(f"openvino was asked for {hint} and computes in {', '.join(others) or 'int8'}")
+
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._model.create_infer_request()
+        # The library reads these very pixels, and takes no view and nothing read-only. `infer(images)` looks through
+        # its arguments in Python on each call, which takes longer than a small network does.
+        pixels = np.require(images, requirements=("C", "W"))
         try:
-            request.infer([images], share_inputs=True)
+            request.set_input_tensor(self._tensor(pixels, shared_memory=True))
+            request.infer()
             return np.array(request.get_output_tensor(0).data)  # a copy: the request's buffer is used again
         finally:
             self._idle.put(request)
@@ -77,3 +99,8 @@ class OpenVino:
 
 def _type_name(value: Any) -> str:
     return str(value.get_type_name()) if hasattr(value, "get_type_name") else str(value)
+
+
+def _text(value: Any) -> str:
+    """A run-time fact of a node: a string, or OpenVINO's wrapper of one."""
+    return value if isinstance(value, str) else str(value.astype(str))

@@ -1,0 +1,153 @@
+"""What others do with the same network, opened like any other subject.
+
+A peer is used as its own documentation shows it, with nothing tuned, so that a ratio to it says what a user gains by
+switching. Libraries run the bundle's own fp32 graph; torch's users have a checkpoint.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.cases import PIPELINE, Case
+from bench.results import EngineFacts
+from bench.subjects import Answer, Subject, looked, recogniser, torch_for, weight_bytes
+from zoo.engines import Bundle
+from zoo.engines.precision import Executed
+from zoo.engines.tasks import TASKS
+from zoo.errors import missing_package
+
+
+def open_peer(case: Case) -> Subject:
+    """The subject of a case whose backend is a peer. Errors are those of `zoo.load` and of the checkpoint's reader."""
+    if case.backend == PIPELINE:
+        return _pipeline(case)
+    bundle = Bundle.open(case.subject)
+    manifest = bundle.manifest
+    graph = bundle.file(manifest.graphs["fp32"].file)
+    answer, facts = (_onnxruntime if case.backend == "onnxruntime-default" else _openvino)(graph, case)
+    framing = manifest.input.framing
+    task = TASKS[manifest.task](bundle.labels(), manifest.input.height)
+    return Subject(
+        answer=answer,
+        recognise=recogniser(answer, task, framing),
+        decide=lambda pictures: answer(looked(pictures, framing)[0]),
+        task=task,
+        framing=framing,
+        engine=facts,
+        parameters=manifest.cost.parameters,
+        macs=manifest.cost.macs,
+        bytes_on_disk=graph.stat().st_size,
+    )
+
+
+def _onnxruntime(graph: Path, case: Case) -> tuple[Answer, EngineFacts]:
+    import onnxruntime
+
+    session = _session(graph, case.threads)
+    source = session.get_inputs()[0].name
+
+    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = session.run(None, {source: images})[0]
+        return found
+
+    return answer, _facts(case, "fp32", case.threads, {"onnxruntime": onnxruntime.__version__})
+
+
+def _session(graph: Path, threads: int | None) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only; it is the one setting beside the threads that were asked for
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def _openvino(graph: Path, case: Case) -> tuple[Answer, EngineFacts]:
+    try:
+        import openvino
+    except ImportError:
+        raise missing_package("openvino", "export", "the peer openvino-default") from None
+    settings = {} if case.threads is None else {"INFERENCE_NUM_THREADS": case.threads}
+    model = openvino.Core().compile_model(str(graph), "CPU", settings)
+    # On a CPU with bf16 arithmetic OpenVINO takes it unasked: what it computes in is part of the row.
+    hint = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    executed: dict[str, Executed] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
+
+    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = model(images)[0]
+        return found
+
+    threads = int(model.get_property("INFERENCE_NUM_THREADS"))
+    return answer, _facts(case, executed[hint], threads, {"openvino": openvino.get_version()})
+
+
+def _pipeline(case: Case) -> Subject:
+    """Pillow, torchvision's transforms and ONNX Runtime on the exported network: what most deployments look like."""
+    torch = torch_for(case)
+    import onnxruntime
+    from PIL import Image
+    from torchvision import transforms
+
+    from zoo.learn.checkpoint import load
+    from zoo.models.cost import cost
+
+    network, about = load(case.subject)
+    framing = about.data.framing
+    steps = transforms.Compose(
+        [
+            transforms.Resize(framing.resize),
+            transforms.CenterCrop((framing.height, framing.width)),
+            transforms.ToTensor(),
+            transforms.Normalize(about.data.mean, about.data.std),
+        ]
+    )
+    normalise = transforms.Normalize(about.data.mean, about.data.std)
+    session = _session_of(network.network, framing.height, framing.width, case.threads)
+
+    def run(planes: Any) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: planes.numpy()})[0]
+        return found
+
+    def decide(pictures: Sequence[bytes]) -> npt.NDArray[np.float32]:
+        return run(torch.stack([steps(Image.open(io.BytesIO(one)).convert("RGB")) for one in pictures]))
+
+    spent = cost(network.network, framing.height, framing.width)
+    return Subject(
+        answer=lambda images: run(normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)),
+        recognise=lambda pictures: decide(pictures).argmax(axis=1),
+        decide=decide,
+        task=about.problem,
+        framing=framing,
+        engine=_facts(case, "fp32", case.threads, {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}),
+        parameters=spent.parameters,
+        macs=spent.macs,
+        bytes_on_disk=weight_bytes(case.subject),
+    )
+
+
+def _session_of(network: Any, height: int, width: int, threads: int | None) -> Any:
+    """ONNX Runtime on the network as torch exports it: float [N, 3, H, W] in."""
+    import torch
+
+    with tempfile.TemporaryDirectory(prefix="zoo-peer-") as folder:
+        graph = Path(folder, "network.onnx")
+        example = (torch.zeros(2, 3, height, width),)
+        shapes = ({0: torch.export.Dim("batch")},)
+        program = torch.onnx.export(network, example, dynamo=True, dynamic_shapes=shapes, verbose=False)
+        assert program is not None  # dynamo's exporter raises rather than to return nothing
+        program.save(str(graph), external_data=False)
+        return _session(graph, threads)
+
+
+def _facts(case: Case, precision: Executed, threads: int | None, versions: dict[str, str]) -> EngineFacts:
+    return EngineFacts(
+        backend=case.backend, precision=precision, device=case.device, threads=threads, versions=versions
+    )

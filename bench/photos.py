@@ -1,0 +1,30 @@
+"""The pictures of the scope `image`: files as an app gets them, read into memory before the clock starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.errors import InputError
+from zoo.images import SUFFIXES
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """Every picture below `folder`, in a fixed order. `InputError` when there is none."""
+    if not folder.is_dir():
+        raise InputError(f"no such folder of photos: {folder}")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"{folder} has no pictures: {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def read_photos(folder: Path) -> list[bytes]:
+    """The bytes of every picture below `folder`."""
+    return [path.read_bytes() for path in photo_files(folder)]
+
+
+def in_batches(photos: Sequence[bytes], batch: int) -> list[list[bytes]]:
+    """As many batches as hold every photo once; the last is filled up from the beginning."""
+    count = -(-len(photos) // batch)
+    return [[photos[place % len(photos)] for place in range(n * batch, (n + 1) * batch)] for n in range(count)]

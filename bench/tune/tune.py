@@ -1,0 +1,164 @@
+"""The work of `zoo tune`: check what every kind answers, then measure those that may be chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bench.accuracy import check
+from bench.cases import Case
+from bench.collect import Collection, turns
+from bench.results import Row
+from bench.run import measure_case
+from bench.tune.judge import Entry, Standing, best, entry, too_inaccurate
+from bench.tune.wish import Kind, Wish, check_case, kinds, timed_cases
+from zoo.engines import Bundle, tuned
+from zoo.engines.tasks import TASKS, Task
+from zoo.engines.tuned import Choice
+from zoo.errors import EnvironmentProblem, VerdictError
+from zoo.progress import track
+
+# After the first pass only those are measured again that are within this factor of the fastest: machines change their
+# mood by some ten percent, not by half.
+CLEARLY_SLOWER = 1.5
+
+
+@dataclass
+class Tuning:
+    """What came out. `evidence`: what accuracies were taken from; `ruled_out`: kinds that were not timed, with why."""
+
+    bundle: Bundle
+    wish: Wish
+    task: Task
+    evidence: str
+    entries: list[Entry] = field(default_factory=list)
+    ruled_out: dict[Kind, str] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Entry | None:
+        """The fastest admissible entry."""
+        return best(self.entries, self.wish)
+
+
+def tune(bundle: Bundle, wish: Wish) -> Tuning:
+    """Measure the bundle's engines. `InputError` at once for labelled images that do not fit."""
+    labels = bundle.labels()
+    if wish.evaluation is not None:
+        check(wish.evaluation, labels)
+    task = TASKS[bundle.manifest.task](labels, bundle.manifest.input.height)
+    record = bundle.manifest.accuracy
+    evidence = (
+        f"{record.images} images of the {record.split} split, as the bundle records it, and its self-test here"
+        if wish.evaluation is None
+        else str(wish.evaluation)
+    )
+    found, ruled_out = kinds(bundle)
+    if not found:
+        raise EnvironmentProblem(f"{bundle.path}: there is nothing to choose from: no backend is installed")
+    tuning = Tuning(bundle, wish, task, evidence, ruled_out=ruled_out)
+    standings = _standings(tuning, found)
+    _measure(tuning, standings)
+    return tuning
+
+
+def choice(tuning: Tuning) -> Choice:
+    """The best entry as `zoo.load` will read it. `VerdictError` when nothing is admissible."""
+    chosen = tuning.best
+    if chosen is None:
+        raise VerdictError(
+            f"{tuning.bundle.path}: no engine loses at most {tuning.wish.max_drop:g} {tuning.task.unit}"
+            + (f" in {tuning.wish.max_memory / 1e6:.0f} MB" if tuning.wish.max_memory is not None else "")
+            + "; nothing was kept"
+        )
+    return tuned.new(
+        tuning.bundle,
+        created=datetime.now(UTC).replace(microsecond=0),
+        aim=tuning.wish.aim,
+        backend=chosen.kind.backend,
+        precision=chosen.kind.precision,
+        device=tuning.wish.device,
+        threads=chosen.threads,
+        batch=chosen.batch,
+        p50_ms=chosen.p50_ms,
+        images_per_second=chosen.images_per_second,
+        memory_bytes=chosen.memory,
+        metric=tuning.task.metric,
+        accuracy=chosen.standing.value,
+        lost=chosen.standing.lost,
+        evidence=tuning.evidence,
+    )
+
+
+def _standings(tuning: Tuning, found: list[Kind]) -> dict[Kind, Standing]:
+    """The accuracy of every kind that runs, answers as it should and stays within the drop; others are ruled out."""
+    values: dict[Kind, float] = {}
+    record = tuning.bundle.manifest.accuracy
+    with track("checking answers", len(found)) as advance:
+        for kind in found:
+            row = _one(check_case(tuning.bundle, kind, tuning.wish))
+            advance()
+            if row.error is not None:
+                tuning.ruled_out[kind] = row.error
+            elif row.accuracy is not None:
+                values[kind] = row.accuracy.value
+            elif kind.precision in record.graphs:
+                values[kind] = record.graphs[kind.precision]
+            else:
+                tuning.ruled_out[kind] = "the bundle has no record of its accuracy: give --evaluate labelled images"
+    standard = _standard(tuning, values)
+    standings = {kind: Standing(value, tuning.task.lost(standard, value)) for kind, value in values.items()}
+    for kind, standing in list(standings.items()):
+        if why := too_inaccurate(standing, tuning.wish, tuning.task.unit):
+            tuning.ruled_out[kind] = why
+            del standings[kind]
+    return standings
+
+
+def _standard(tuning: Tuning, values: dict[Kind, float]) -> float:
+    """What a drop is counted from: fp32 on the same images; torch's, as recorded, where there is no fp32 graph."""
+    fp32 = [value for kind, value in values.items() if kind.precision == "fp32"]
+    return fp32[0] if fp32 else tuning.bundle.manifest.accuracy.torch
+
+
+def _one(case: Case) -> Row:
+    rows: list[Row] = []
+    measure_case(case, rows)
+    return rows[0]
+
+
+def _measure(tuning: Tuning, standings: dict[Kind, Standing]) -> None:
+    """Time every kind that is left, in interleaved passes, and write down what it comes to."""
+    wish = tuning.wish
+    cases = [(kind, case) for kind in standings for case in timed_cases(tuning.bundle, kind, wish)]
+    found = Collection([case for _, case in cases])
+    with track("measuring", len(cases) * wish.passes) as advance:
+        for place, case in turns(found, wish.passes, lambda found, place: _contends(found, place, wish)):
+            rows: list[Row] = []
+            with track(f"{case.title}, {case.threads} threads", 1, quiet_log=True):
+                measure_case(case, rows)
+            found.add(place, rows)
+            advance()
+    for place, (kind, _) in enumerate(cases):
+        for row in found.of(place):
+            if row.error is not None:
+                tuning.ruled_out[kind] = row.error
+            else:
+                tuning.entries.append(entry(kind, row, standings[kind], wish))
+
+
+def _contends(found: Collection, place: int, wish: Wish) -> bool:
+    """Whether a case may still be the fastest, or its memory already rules it out."""
+    rows = {number: _allowed(found.of(number), wish) for number in range(len(found.cases))}
+    fastest = max((_speed(row, wish) for some in rows.values() for row in some), default=0.0)
+    return any(_speed(row, wish) * CLEARLY_SLOWER >= fastest for row in rows[place])
+
+
+def _allowed(rows: list[Row], wish: Wish) -> list[Row]:
+    timed = [row for row in rows if row.timing is not None]
+    return [row for row in timed if wish.max_memory is None or (row.peak_memory or 0) <= wish.max_memory]
+
+
+def _speed(row: Row, wish: Wish) -> float:
+    if row.timing is None:
+        return 0.0
+    return row.timing.images_per_second if wish.aim == "throughput" else 1 / row.timing.p50_ms

@@ -1,0 +1,41 @@
+"""What decides how fast an engine is here: the processor, the cores that may be used, the libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+# Packages that may provide a library that engines run on.
+LIBRARIES = ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt", "torch")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()  # Arm's cpuinfo has no model name
+
+
+def libraries() -> dict[str, str]:
+    """Name and version of each installed package that an engine may run on."""
+    found = {}
+    for package in LIBRARIES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
