@@ -62,7 +62,7 @@ def _within_budget(rows: Iterable[Row]) -> set[tuple[str, str, str]]:
     standards: dict[str, Accuracy] = {}
     rows = list(rows)
     for row in rows:
-        if row.accuracy is None:
+        if row.accuracy is None or row.timing is None:
             continue
         measured[_engine(row)] = row.accuracy
         known = standards.get(row.model)

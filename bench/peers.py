@@ -96,11 +96,10 @@ def _pipeline(case: Case) -> Subject:
     from PIL import Image
     from torchvision import transforms
 
-    from zoo.learn.checkpoint import load
-    from zoo.models.cost import cost
+    from zoo.learn.teachers import from_checkpoint
 
-    network, about = load(case.subject)
-    framing = about.data.framing
+    network = from_checkpoint(case.subject)
+    about, framing = network.about, network.framing
     steps = transforms.Compose(
         [
             transforms.Resize(framing.resize),
@@ -110,7 +109,7 @@ def _pipeline(case: Case) -> Subject:
         ]
     )
     normalise = transforms.Normalize(about.data.mean, about.data.std)
-    session = _session_of(network.network, framing.height, framing.width, case.threads)
+    session = _session_of(network.network.network, framing.height, framing.width, case.threads)
 
     def run(planes: Any) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: planes.numpy()})[0]
@@ -119,16 +118,15 @@ def _pipeline(case: Case) -> Subject:
     def decide(pictures: Sequence[bytes]) -> npt.NDArray[np.float32]:
         return run(torch.stack([steps(Image.open(io.BytesIO(one)).convert("RGB")) for one in pictures]))
 
-    spent = cost(network.network, framing.height, framing.width)
     return Subject(
         answer=lambda images: run(normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)),
         recognise=lambda pictures: decide(pictures).argmax(axis=1),
         decide=decide,
-        task=about.problem,
+        task=network.task,
         framing=framing,
         engine=_facts(case, "fp32", case.threads, {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}),
-        parameters=spent.parameters,
-        macs=spent.macs,
+        parameters=network.cost.parameters,
+        macs=network.cost.macs,
         bytes_on_disk=weight_bytes(case.subject),
     )
 
