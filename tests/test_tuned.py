@@ -76,6 +76,8 @@ def test_load_takes_the_choice_when_nothing_is_asked_for(bundle, cache):
     assert runs(engine) == ("openvino", "int8")
     assert engine.describe()["threads"] == 1
     assert engine.batch == 8
+    choose(bundle, aim="latency")
+    assert zoo.load(bundle).batch is None
 
 
 @pytest.mark.parametrize(

@@ -138,10 +138,10 @@ def _measure(tuning: Tuning, standings: dict[Kind, Standing]) -> None:
                 measure_case(case, rows)
             found.add(place, rows)
             advance()
-    for place, (kind, _) in enumerate(cases):
+    for place, (kind, case) in enumerate(cases):
         for row in found.of(place):
             if row.error is not None:
-                tuning.ruled_out[kind] = row.error
+                tuning.ruled_out[kind] = f"{row.error} ({case.threads} threads, batch {row.batch})"
             else:
                 tuning.entries.append(entry(kind, row, standings[kind], wish))
 

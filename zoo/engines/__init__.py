@@ -46,8 +46,9 @@ def _tuned(bundle: Bundle) -> Engine | None:
     choice = tuned.find(bundle)
     if choice is None:
         return None
+    batch = choice.batch if choice.aim == "throughput" else None  # the batch of one call is no rule for many pictures
     try:
-        engine = _open(bundle, choice.backend, choice.precision, choice.device, choice.threads, choice.batch)
+        engine = _open(bundle, choice.backend, choice.precision, choice.device, choice.threads, batch)
     except ZooError as error:
         log.warning("the tuned choice of %s, %s, is ignored: %s", bundle.path, choice.text, error)
         return None

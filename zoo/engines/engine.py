@@ -55,8 +55,9 @@ class Engine:
         """Answers of many pictures, lazily and in their order: for each its `Prediction`, or the `InputError` that
         says why it could not be read; one bad picture does not lose the others.
 
-        Pictures are decoded by `workers` threads (as many as there are cores) while `batch` of them (the tuned batch,
-        or 16) are answered at once. At most three batches are in memory, so that `pictures` may be endless.
+        Pictures are decoded by `workers` threads (as many as there are cores) while `batch` of them (16, or what
+        `zoo tune --for throughput` found) are answered at once. At most three batches are in memory, so that
+        `pictures` may be endless.
         """
         return predict_many(
             self,

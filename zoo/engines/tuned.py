@@ -44,7 +44,7 @@ class Choice(BaseModel):
     precision: str
     device: str
     threads: int = Field(gt=0)
-    batch: int = Field(gt=0, description="what `predict_many` takes at a time")
+    batch: int = Field(gt=0, description="of the call; for throughput also what `predict_many` takes")
     p50_ms: float = Field(gt=0, description="of one call with `batch` images")
     images_per_second: float = Field(gt=0)
     memory_bytes: int = Field(gt=0, description="peak resident memory of the measuring process")
