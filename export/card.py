@@ -17,18 +17,18 @@ def card(manifest: Manifest, task: Task) -> str:
 
 {manifest.task}, {manifest.cost.parameters:,} parameters, {manifest.cost.macs:,} multiply-accumulates per image.
 
-| graph | {accuracy.metric} on {accuracy.images} {accuracy.split} images | agrees with torch | max difference | cosine |
+| graph | {accuracy.metric} on {accuracy.images} {accuracy.split} images | agrees | max difference | cosine |
 |---|---|---|---|---|
-| torch fp32 | {task.shown(accuracy.torch)} | | | |
+| {manifest.provenance.get("source", "torch fp32")} | {task.shown(accuracy.torch)} | | | |
 {rows}
 
-Measured when the bundle was made, with ONNX Runtime on a CPU. Agreement is of the decisions (top-1
-class, tag at 0.5, point within half a pixel); the cosine is the smallest of any image's answer.
-
+Measured when the bundle was made, with ONNX Runtime on a CPU, against the first row. Agreement is of the decisions
+(top-1 class, tag at 0.5, point within half a pixel); the cosine is the smallest of any image's answer.
+{_remarks(manifest)}
 ## Input and output
 `{face.name}`: {face.dtype} [N, {face.height}, {face.width}, 3], {face.color}; normalisation is inside the graph.
 From a picture: short side to {face.resize} pixels (Pillow's antialiased bilinear), then the centre
-{face.height} x {face.width}.
+{face.height} x {face.width}. N may be 1 to {face.max_batch}.
 `{manifest.output.name}`: {manifest.output.dtype} [N, {manifest.output.size}].
 Names: {shown}.
 
@@ -51,6 +51,15 @@ def _row(manifest: Manifest, precision: Precision, task: Task) -> str:
         f"| {precision} | {task.shown(accuracy)} | {100 * parity.agreement:.2f} % "
         f"| {parity.max_abs:.3g} | {parity.cosine:.6f} |"
     )
+
+
+def _remarks(manifest: Manifest) -> str:
+    lines = [
+        f"- {precision} keeps `{layer}` in fp32: {reason}"
+        for precision, graph in manifest.graphs.items()
+        for layer, reason in graph.kept.items()
+    ]
+    return "\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def _plain(value: object) -> str:

@@ -12,20 +12,30 @@ import onnx
 import torch
 from torch import nn
 
-from zoo.errors import InputError, VerdictError, ZooError
+from zoo.errors import InputError, ZooError
 
 OPSET = 20  # the exporter's own default; IR 10, read by ONNX Runtime >= 1.17, OpenVINO >= 2024, TensorRT >= 10
 MAX_BATCH = 1024
+WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})  # the operators that do a network's arithmetic
 
 
-def to_onnx(module: nn.Module, height: int, width: int, *, name: str, output: str = "logits") -> onnx.ModelProto:
+def to_onnx(
+    module: nn.Module,
+    height: int,
+    width: int,
+    *,
+    name: str,
+    output: str = "logits",
+    version: int = OPSET,
+    max_batch: int = MAX_BATCH,
+) -> onnx.ModelProto:
     """Export a module that takes uint8 [N, height, width, 3] and answers float32 [N, size].
 
-    The input is called `image`, the output `output`, N is free up to `MAX_BATCH`. Raises `InputError` for a module in
-    train mode (Dropout and BatchNorm would be exported as such, silently), `ZooError` for what cannot be exported.
+    The input is called `image`, the output `output`, N is free from 1 to `max_batch`; `version` is the operator set.
+    Raises `InputError` for a module in train mode (Dropout and BatchNorm would be exported as such, silently) and for
+    an operator set that the exporter does not write, `ZooError` for what cannot be exported.
     """
-    if any(part.training for part in module.modules()):
-        raise InputError(f"{name} is in train mode: call .eval() before it is exported")
+    refuse_training(module, name)
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     try:
         with _quiet():
@@ -33,20 +43,32 @@ def to_onnx(module: nn.Module, height: int, width: int, *, name: str, output: st
                 module,
                 (example,),
                 dynamo=True,
-                opset_version=OPSET,
+                opset_version=version,
                 input_names=["image"],
                 output_names=[output],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},),
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=max_batch)},),
                 external_data=False,
                 optimize=True,
             )
     except torch.onnx.errors.OnnxExporterError as error:
         raise ZooError(f"{name} cannot be exported to ONNX: {_cause(error)}") from error
+    except ValueError as error:  # an operator set that it has never heard of
+        raise InputError(f"{name}: opset {version}: {_cause(error)}") from error
     assert program is not None  # only the legacy exporter returns nothing
     model = program.model_proto
-    _strip(model)
-    _check(model, name)
+    strip(model)
+    if opset(model) != version:  # what it does with versions it does not write: a line in a log, and another graph
+        raise InputError(f"{name}: asked for opset {version}, the exporter wrote {opset(model)}: ask for {OPSET}")
+    onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def refuse_training(module: nn.Module, name: str) -> None:
+    """`InputError` for a module of which any part is in train mode."""
+    part = next((part for part, inner in module.named_modules() if inner.training), None)
+    if part is not None:
+        which = f" ({part})" if part else ""
+        raise InputError(f"{name} is in train mode{which}: call .eval() before it is exported")
 
 
 def opset(model: onnx.ModelProto) -> int:
@@ -59,25 +81,40 @@ def count(model: onnx.ModelProto, *types: str) -> int:
     return sum(node.op_type in types for node in model.graph.node)
 
 
+def weights(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """The stored weight of every Conv, Gemm and MatMul node, by the node's name; behind a DequantizeLinear or not."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    source = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    heavy = [node for node in model.graph.node if node.op_type in WEIGHTED]
+    found = {node.name: stored.get(source.get(node.input[1], node.input[1])) for node in heavy}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def layer_names(model: onnx.ModelProto) -> dict[str, str]:
+    """What a person calls the weighted nodes: the module that the weight belongs to, or the node's own name."""
+    found = {}
+    for name, tensor in weights(model).items():
+        layer = tensor.name.removesuffix("_quantized").removesuffix(".weight")
+        while layer.startswith("network."):  # the face and what else was put around the network
+            layer = layer.removeprefix("network.")
+        found[name] = layer if tensor.name.removesuffix("_quantized").endswith(".weight") else name
+    return found
+
+
 def to_bytes(model: onnx.ModelProto) -> bytes:
     """The file's content, the same for the same graph."""
     return model.SerializeToString(deterministic=True)
 
 
-def _strip(model: onnx.ModelProto) -> None:
+def strip(model: onnx.ModelProto) -> None:
     """Drop the exporter's notes: stack traces that hold local paths, and nothing that computes."""
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
     del model.metadata_props[:]
+    model.doc_string = ""
     graph.name = "distilzoo"
-
-
-def _check(model: onnx.ModelProto, name: str) -> None:
-    if opset(model) != OPSET:
-        raise VerdictError(f"{name}: asked for opset {OPSET}, the exporter wrote {opset(model)}")
-    onnx.checker.check_model(model, full_check=True)
 
 
 def _cause(error: BaseException) -> str:

@@ -10,16 +10,16 @@ import onnx
 import pytest
 import torch
 
-from export import pack as packing
+from export import source as sources
 from export.checkpoint import pack_checkpoint
 from export.fold import folded, folded_face
-from export.half import half
 from export.onnx import count, opset, to_bytes, to_onnx
-from export.pack import Evidence, pack
-from export.parity import GATES, compare
-from export.quantize import int8
+from export.packing import Evidence, Options, pack_source
+from export.parity import compare, gates, objections
+from export.qdq import stranded
+from export.source import TorchSource
 from zoo.engines import Bundle
-from zoo.engines.tasks import Classification, Keypoints
+from zoo.engines.tasks import Classification, Keypoints, Tagging
 from zoo.errors import InputError, VerdictError, ZooError
 from zoo.files import sha256
 from zoo.images import Framing
@@ -65,6 +65,7 @@ def test_fp16_has_two_casts_more_and_only_half_weights(graphs):
 
 def test_int8_keeps_no_activation_between_convolution_and_quantiser(graphs):
     assert count(graphs["int8"], "Clip", "Relu") == 0
+    assert stranded(graphs["int8"]) == []
     zero_points = {t.name: t.data_type for t in graphs["int8"].graph.initializer if "zero_point" in t.name}
     quantised = [node for node in graphs["int8"].graph.node if node.op_type == "QuantizeLinear"]
     assert {zero_points[node.input[2]] for node in quantised} == {onnx.TensorProto.UINT8}
@@ -81,6 +82,12 @@ def test_the_manifest_says_what_is_true(bundle_path):
     assert {path.name for path in bundle_path.iterdir()} == {*manifest.files, "manifest.json"}
     assert manifest.parity["fp32"].max_abs <= 1e-4
     assert manifest.graphs["fp16"].low_precision_share == manifest.graphs["int8"].low_precision_share == 1
+    assert {graph.weighted for graph in manifest.graphs.values()} == {53}  # 52 convolutions and the classifier
+    assert manifest.graphs["fp32"].refused == manifest.graphs["fp16"].refused == []
+    assert manifest.graphs["int8"].calibration.images == 96
+    assert all(0 <= parity.kl < 1 for parity in manifest.parity.values())
+    assert manifest.gates["fp32"].max_abs == 1e-4
+    assert manifest.input.max_batch == 1024
     assert manifest.provenance["recipe"] == "shapes"
     assert "| fp16 |" in (bundle_path / "README.md").read_text()
 
@@ -98,7 +105,6 @@ def test_folding_keeps_the_function_and_the_network(network):
         torch.testing.assert_close(folded_face(network)(images), network(images), rtol=1e-4, atol=1e-4)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(network.network).modules())
-    assert next(half(network).network.parameters()).dtype == torch.float16
 
 
 def test_a_module_in_train_mode_is_refused(network):
@@ -116,21 +122,24 @@ def test_an_operator_without_a_translation_is_one_line():
         to_onnx(Odd().eval(), 16, 16, name="odd")
 
 
-def test_black_calibration_images_are_refused(network):
-    with pytest.raises(InputError, match="one colour"):
-        int8(to_onnx(folded_face(network), 16, 16, name="x"), np.zeros((4, 16, 16, 3), np.uint8))
+def test_an_opset_that_the_exporter_changes_is_refused():
+    network = Normalised(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2)), (0.5,) * 3, (0.2,) * 3)
+    assert opset(to_onnx(network.eval(), 8, 8, name="small", version=21)) == 21
+    with pytest.raises(InputError, match="asked for opset 15, the exporter wrote 18"):
+        to_onnx(network, 8, 8, name="small", version=15)
 
 
-def pack_it(network, run, out, **more):
+def pack_it(network, run, out, options=None, **more):
     test = run.splits.test
-    return pack(
-        network,
+    return pack_source(
+        TorchSource(network, "shapes", 16, 16, run.task.output),
         out,
         name="shapes",
         task=run.task,
         framing=Framing(18, 16, 16),
         evidence=Evidence(run.splits.train.images, test.images, test.targets),
         provenance={},
+        options=options,
         **more,
     )
 
@@ -150,47 +159,70 @@ class _Wrong(torch.nn.Module):
         return self.face.network(images.permute(0, 3, 1, 2).float() / 255)  # "normalisation"
 
 
-@pytest.mark.parametrize("mistake", ["channels", "classes", "normalisation"])
-def test_a_wrong_answer_with_the_right_shape_is_caught(network, run, tmp_path, monkeypatch, mistake):
+@pytest.mark.parametrize(
+    ("mistake", "precision"),
+    [("channels", "fp32"), ("classes", "fp32"), ("normalisation", "fp32"), ("channels", "int8")],
+)
+def test_a_wrong_answer_with_the_right_shape_is_caught(network, run, tmp_path, monkeypatch, mistake, precision):
     """An exporter that swaps channels, permutes classes or forgets normalisation must not get past the gate."""
     out = tmp_path / "wrong.zoo"
-    real = packing.to_onnx
+    real = sources.to_onnx
     wrong = lambda face, *where, **names: real(_Wrong(face, mistake).eval(), *where, **names)  # noqa: E731
-    monkeypatch.setattr(packing, "to_onnx", wrong)
-    with pytest.raises(VerdictError, match=r"fp32 graph is not packed: outputs differ by up to .* \(at most 0\.0001\)"):
-        pack_it(network, run, out, precisions=("fp32",))
+    monkeypatch.setattr(sources, "to_onnx", wrong)
+    with pytest.raises(VerdictError, match=r"fp32 graph is not packed: outputs differ by up to .* \(at most 0\.0"):
+        pack_it(network, run, out, precisions=(precision,))
     assert not out.exists()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_export_leaves_the_old_bundle(network, run, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_the_old_bundle(network, run, tmp_path):
     out = tmp_path / "kept.zoo"
     pack_it(network, run, out, precisions=("fp32",))
     before = {path.name: sha256(path) for path in out.iterdir()}
-    monkeypatch.setitem(packing.GATES, "fp32", packing.GATES["fp32"].__class__(max_abs=0.0, budget=0.0))
     with pytest.raises(VerdictError):
-        pack_it(network, run, out, precisions=("fp32",))
+        pack_it(network, run, out, Options(thresholds={"max_abs": 0.0}), precisions=("fp32",))
     assert {path.name: sha256(path) for path in out.iterdir()} == before
 
 
 def test_the_gate_by_numbers():
     reference = np.eye(4, dtype=np.float32)
     task = Classification("abcd", 16)
+    usual = gates(task)
     near = compare(reference + np.float32(5e-5), reference, task)
-    assert GATES["fp32"].objections(near, task, 0.9, 0.9) == []
+    assert objections(usual["fp32"], near, task, 0.9, 0.9) == []
     turned = compare(reference[::-1].copy(), reference, task)
     assert turned.agreement == 0
-    assert len(GATES["fp32"].objections(turned, task, 1.0, 0.0)) == 3
-    assert GATES["int8"].objections(turned, task, 0.95, 0.94) == []
+    assert len(objections(usual["fp32"], turned, task, 1.0, 0.0)) == 3
+    assert objections(usual["int8"], turned, task, 0.95, 0.94) == []
     wrong = "top1 goes from 95.00 % to 93.50 % (at most 1 % worse)"
-    assert GATES["int8"].objections(turned, task, 0.95, 0.935) == [wrong]
+    assert objections(usual["int8"], turned, task, 0.95, 0.935) == [wrong]
     broken = compare(np.full((4, 4), np.nan, np.float32), reference, task)
-    assert GATES["fp16"].objections(broken, task, 0.9, 0.9)
+    assert objections(usual["fp16"], broken, task, 0.9, 0.9)
     faces = Keypoints(["nose"], 96)
-    assert GATES["int8"].objections(turned, faces, 1.5, 1.59) == []
-    assert GATES["int8"].objections(turned, faces, 1.5, 1.7) == [
+    assert objections(gates(faces)["int8"], turned, faces, 1.5, 1.59) == []
+    assert objections(gates(faces)["int8"], turned, faces, 1.5, 1.7) == [
         "rmse goes from 1.500 px to 1.700 px (at most 0.1 px worse)"
     ]
+
+
+def test_thresholds_can_be_changed_and_differences_are_seen_against_the_outputs():
+    task = Classification("abcd", 16)
+    changed = gates(task, {"max_drop": 3.0, "kl": 0.5, "max_abs": None})
+    assert (changed["int8"].max_drop, changed["int8"].kl, changed["fp32"].max_drop) == (3.0, 0.5, 0.0)
+    large = 1000 * np.eye(4, dtype=np.float32)
+    off = compare(large + np.float32(0.05), large, task)
+    assert objections(changed["fp32"], off, task, 1.0, 1.0) == []
+    assert "at most 0.1" in objections(changed["fp32"], compare(large + 1, large, task), task, 1.0, 1.0)[0]
+
+
+def test_kl_divergence_of_each_task():
+    """By hand: classes (0.5, 0.5) against (0.8, 0.2); a tag of 0.5 against one of 0.8; points have none."""
+    fair, biased = np.zeros((1, 2), np.float32), np.log(np.array([[0.8, 0.2]], np.float32))
+    expected = 0.5 * np.log(0.5 / 0.8) + 0.5 * np.log(0.5 / 0.2)
+    assert Classification("ab", 8).divergence(biased, fair) == pytest.approx(expected, rel=1e-5)
+    yes = np.log(np.array([[4.0]], np.float32))  # the sigmoid of which is 0.8
+    assert Tagging("a", 8).divergence(yes, fair[:, :1]) == pytest.approx(expected, rel=1e-5)
+    assert Keypoints("a", 8).divergence(fair, fair) is None
 
 
 def test_bytes_do_not_depend_on_the_run(network):

@@ -6,11 +6,12 @@ a crash leaves the old file or folder as it was.
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -21,7 +22,8 @@ def sha256(path: Path) -> str:
 
 
 def _beside(path: Path, label: str) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{label}")
+    # A thread's number is one of the whole machine: neither processes nor threads that write the same path meet.
+    return path.with_name(f".{path.name}.{threading.get_native_id()}.{label}")
 
 
 @contextmanager
@@ -44,21 +46,34 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill; it replaces `path` when the block ends without an error."""
+    """Yield a temporary folder to fill; it replaces `path` when the block ends without an error.
+
+    When several processes write the same path at once, each result is whole and the last one stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = _beside(path, "tmp"), _beside(path, "old")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            path.replace(old)
-        try:
-            temporary.replace(path)
-        except OSError:
-            if old.exists():
-                old.replace(path)
-            raise
+        while not _swapped(temporary, path, old):
+            pass  # somebody else's folder came in between: it is moved aside like any other
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _swapped(temporary: Path, path: Path, old: Path) -> bool:
+    """Move what is at `path` to `old`, and `temporary` to `path`; False when another folder has appeared there."""
+    shutil.rmtree(old, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        path.replace(old)
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        if old.exists():
+            old.replace(path)
+        raise
+    return True

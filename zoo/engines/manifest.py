@@ -15,7 +15,8 @@ from zoo.images import Framing
 from zoo.schemas import read_json
 
 SCHEMA: Literal["zoo.bundle/1"] = "zoo.bundle/1"
-Precision = Literal["fp32", "fp16", "int8"]
+# int8: unsigned asymmetric activations, for CPUs; int8s: signed symmetric ones with zero point 0, for TensorRT.
+Precision = Literal["fp32", "fp16", "int8", "int8s"]
 
 
 class _Strict(BaseModel):
@@ -44,6 +45,7 @@ class Input(_Strict):
     resize: int = Field(gt=0, description="the short side is resized to this many pixels before the centre crop")
     filter: Literal["pillow-bilinear-antialias"] = "pillow-bilinear-antialias"
     crop: Literal["center"] = "center"
+    max_batch: int = Field(1024, gt=0, description="graphs were exported for 1 to this many images at once")
 
     @property
     def framing(self) -> Framing:
@@ -59,6 +61,14 @@ class Output(_Strict):
     size: int = Field(gt=0)
 
 
+class Calibration(_Strict):
+    """How the ranges of an int8 graph were found."""
+
+    images: int = Field(gt=0)
+    method: Literal["minmax", "entropy", "percentile"]
+    tried: dict[str, float] = Field({}, description="the metric of each method on the calibration images, if compared")
+
+
 class Graph(_Strict):
     """One ONNX file at one precision."""
 
@@ -66,9 +76,13 @@ class Graph(_Strict):
     opset: int
     nodes: int
     casts: int = Field(description="Cast nodes, the face's own included")
+    weighted: int = Field(0, ge=0, description="Conv, Gemm and MatMul nodes with a stored weight")
     low_precision_share: float = Field(
-        ge=0, le=1, description="share of Conv/Gemm/MatMul nodes whose weight is stored in this graph's precision"
+        ge=0, le=1, description="share of the weighted nodes whose weight is stored in this graph's precision"
     )
+    kept: dict[str, str] = Field({}, description="layers that stay in fp32, each with the reason")
+    refused: list[str] = Field([], description="what a strongly typed TensorRT parser would object to, where it counts")
+    calibration: Calibration | None = Field(None, description="int8: where the ranges of activations come from")
 
 
 class Parity(_Strict):
@@ -79,10 +93,26 @@ class Parity(_Strict):
     mean_abs: float
     cosine: float
     agreement: float = Field(ge=0, le=1, description="share of decisions that are the same, as the task counts them")
+    kl: float | None = Field(None, description="mean KL divergence from the module's answers in nats; null for points")
+    largest: float = Field(
+        1.0, ge=0, description="the largest |output| of the module: what a difference is seen against"
+    )
+
+
+class Gate(_Strict):
+    """What a graph was held to; null leaves a measure free."""
+
+    max_abs: float | None = Field(None, description="times the largest |output| of the module where that is above 1")
+    cosine: float | None = None
+    agreement: float | None = None
+    kl: float | None = None
+    max_drop: float = Field(description="how much of the metric may be lost, in the task's unit: points or pixels")
 
 
 class Accuracy(_Strict):
-    """The task's metric on a split that was never trained on; `torch` is the module before export."""
+    """The task's metric on a split that was never trained on; `torch` is the source before export: the torch module, or
+    the ONNX file that was given.
+    """
 
     metric: str
     split: str
@@ -118,6 +148,7 @@ class Manifest(_Strict):
     labels: str = Field(description="file with the names of the classes, tags or points, in output order")
     graphs: dict[Precision, Graph]
     parity: dict[Precision, Parity]
+    gates: dict[Precision, Gate] = Field({}, description="the thresholds that each graph passed")
     accuracy: Accuracy
     selftest: SelfTest
     cost: Cost

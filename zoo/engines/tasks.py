@@ -58,6 +58,11 @@ class Task:
         """Share (0 to 1) of the answers that two networks decide alike."""
         raise NotImplementedError
 
+    def divergence(self, outputs: Floats, reference: Floats) -> float | None:
+        """Mean KL divergence KL(reference || outputs) of the two distributions in nats; None where there are none."""
+        del outputs, reference
+        return None
+
     def lost(self, before: float, after: float) -> float:
         """How much worse the metric became, in `unit`; negative when it became better."""
         return 100 * (before - after)
@@ -88,6 +93,11 @@ class Classification(Task):
         """Share of pictures with the same top-1 class."""
         return float((outputs.argmax(axis=1) == reference.argmax(axis=1)).mean())
 
+    def divergence(self, outputs: Floats, reference: Floats) -> float:
+        """Over the classes, the mean of all pictures."""
+        wanted, given = _log_softmax(reference), _log_softmax(outputs)
+        return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())
+
     def decode(self, output: Floats, framing: Framing, picture: tuple[int, int]) -> Scores:
         """Probabilities of the classes."""
         del framing, picture
@@ -115,6 +125,13 @@ class Tagging(Task):
         """Share of the (picture, tag) pairs that are decided alike at a score of 0.5."""
         near_tie = np.abs(outputs - reference) <= 1e-4  # thousands of tags: some stand at 0.5 to the last digits
         return float((((outputs >= 0) == (reference >= 0)) | near_tie).mean())
+
+    def divergence(self, outputs: Floats, reference: Floats) -> float:
+        """Of each tag's yes or no, the mean of all (picture, tag) pairs."""
+        wanted, given = reference.astype(np.float64), outputs.astype(np.float64)
+        yes = np.exp(-np.logaddexp(0, -wanted)) * (np.logaddexp(0, -given) - np.logaddexp(0, -wanted))
+        no = np.exp(-np.logaddexp(0, wanted)) * (np.logaddexp(0, given) - np.logaddexp(0, wanted))
+        return float((yes + no).mean())
 
     def decode(self, output: Floats, framing: Framing, picture: tuple[int, int]) -> Scores:
         """Probabilities of the tags, each for itself."""
@@ -171,6 +188,11 @@ class Keypoints(Task):
 
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, Tagging, Keypoints)}
+
+
+def _log_softmax(logits: Floats) -> npt.NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _average_precision(scores: Floats, wanted: npt.NDArray[np.bool_]) -> Floats:

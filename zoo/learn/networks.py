@@ -42,7 +42,8 @@ class Normalised(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """What the network itself is fed: float [N, 3, H, W]."""
-        return (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
+        # The cast comes first: TensorRT can do nothing else to uint8.
+        return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
 
 
 def evaluate(network: nn.Module, images: Tensor, *, batch: int = 256) -> Tensor:

@@ -1,0 +1,152 @@
+"""Packing what does not bring its own data along: a timm or torchvision model by name, or an ONNX file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.checkpoint import CALIBRATION_IMAGES, evidence
+from export.foreign import pack_onnx, side_of
+from export.module import MEAN, STD, pack
+from export.packing import PRECISIONS, Evidence, Options
+from zoo import data
+from zoo.data import DataConfig, ImageSet
+from zoo.engines.manifest import Manifest, Precision
+from zoo.errors import InputError
+from zoo.learn.networks import build
+from zoo.learn.recipe import Network
+
+LIBRARIES = ("timm:", "torchvision:")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command line says about a network that is not ours. None: what its library or file says, or the usual."""
+
+    images: Path | None = None
+    labels: Path | None = None
+    weights: str = ""
+    size: int | None = None
+    resize: int | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    output: str = ""
+    calibration: int = CALIBRATION_IMAGES
+    seed: int = 0
+    precisions: Sequence[Precision] = PRECISIONS
+    options: Options = field(default_factory=Options)
+
+
+def is_foreign(source: str) -> bool:
+    """Whether this names a library's model or an ONNX file, and no checkpoint of ours."""
+    return source.startswith(LIBRARIES) or source.endswith(".onnx")
+
+
+def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
+    """Pack `timm:NAME`, `torchvision:NAME` or `FILE.onnx`, a classifier. Its images are `given.images`: a folder
+    DIR/CLASS/image, or DIR/{train,val}/CLASS/image. `InputError` says what is missing.
+    """
+    if given.images is None:
+        raise InputError(f"{source} brings no images along: --data DIR, with DIR/CLASS/*.jpg")
+    if source.endswith(".onnx"):
+        size = side_of(Path(source), given.size)
+        labels, images = _images(given, size, given.resize or size)
+        return pack_onnx(
+            Path(source),
+            out,
+            labels=labels,
+            size=size,
+            evidence=images,
+            mean=given.mean or MEAN,
+            std=given.std or STD,
+            resize=given.resize,
+            output=given.output,
+            precisions=given.precisions,
+            options=given.options,
+        )
+    if not given.weights:
+        raise InputError(f"{source} has no weights yet: --weights FILE, or --weights hub for the library's own")
+    usual = _usual(source)
+    size = given.size or usual.size
+    labels, images = _images(given, size, given.resize or usual.resize(size))
+    spec = Network(model=source, weights=given.weights)
+    module = build(spec, classes=len(labels), size=size)
+    return pack(
+        module.eval(),
+        out,
+        labels=labels,
+        size=size,
+        evidence=images,
+        mean=given.mean or usual.mean,
+        std=given.std or usual.std,
+        resize=given.resize or usual.resize(size),
+        precisions=given.precisions,
+        provenance={"model": source, "weights": Path(given.weights).name},
+        options=given.options,
+    )
+
+
+@dataclass(frozen=True)
+class _Usual:
+    """How a library feeds its model: side in pixels, share of the resized picture that the crop keeps, channels."""
+
+    size: int
+    crop: float
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def resize(self, size: int) -> int:
+        return round(size / self.crop)
+
+
+def _usual(source: str) -> _Usual:
+    library, _, name = source.partition(":")
+    if library == "torchvision":
+        from torchvision import models
+
+        try:
+            known = models.get_model_weights(name)["DEFAULT"].transforms()
+        except (KeyError, ValueError):  # no such model (`build` says so), or one without weights of its own
+            return _Usual(224, 0.875, MEAN, STD)
+        size = known.crop_size[0]
+        return _Usual(size, size / known.resize_size[0], known.mean, known.std)
+    import timm
+
+    if not timm.is_model(name):  # `build` says which there are
+        return _Usual(224, 0.875, MEAN, STD)
+    entry = timm.get_pretrained_cfg(name)
+    return _Usual(entry.input_size[1], entry.crop_pct, entry.mean, entry.std)
+
+
+def _images(given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:
+    """The labels in output order, and the images with the classes' numbers in that order."""
+    splits = data.load(DataConfig(source="folder", path=given.images, size=size, resize=resize), given.seed)
+    labels = splits.labels if given.labels is None else read_labels(given.labels)
+    strange = [name for name in splits.labels if name not in labels]
+    if strange:
+        raise InputError(f"{given.images}: the folder '{strange[0]}' is none of the {len(labels)} labels")
+    number = np.array([labels.index(name) for name in splits.labels], dtype=np.int64)
+
+    def renumbered(images: ImageSet) -> ImageSet:
+        return replace(images, targets=number[images.targets])
+
+    splits = replace(splits, train=renumbered(splits.train), test=renumbered(splits.test))
+    return labels, evidence(splits, DataConfig(size=size, resize=resize).framing, given.calibration, given.seed)
+
+
+def read_labels(path: Path) -> list[str]:
+    """The names of a JSON list, in output order. `InputError` when it is none."""
+    try:
+        labels: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such file of labels: {path}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as labels: {error}") from None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise InputError(f'{path} must be a list of names, ["first", "second", ...]')
+    return labels

@@ -1,0 +1,109 @@
+"""Packing any torch network: what a Python program calls, and what a library's model goes through."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.onnx import refuse_training
+from export.packing import PRECISIONS, Evidence, Options, pack_source
+from export.source import TorchSource
+from zoo.engines.manifest import Manifest, Precision
+from zoo.engines.tasks import TASKS, Task
+from zoo.errors import InputError, nearest
+from zoo.images import Framing
+from zoo.learn.networks import Normalised
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels scaled to 0..1
+
+
+def pack(
+    module: nn.Module,
+    out: str | Path,
+    *,
+    labels: Sequence[str],
+    size: int,
+    evidence: Evidence,
+    task: str = "classification",
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+    resize: int | None = None,
+    name: str | None = None,
+    precisions: Sequence[Precision] = PRECISIONS,
+    provenance: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+) -> Manifest:
+    """Pack `module`, in eval mode, which takes float32 [N, 3, size, size] and answers float32 [N, outputs].
+
+    The bundle takes uint8 [N, size, size, 3] RGB: scaling to 0..1, `mean` and `std` become part of every graph.
+    `labels` name the classes, tags or points in output order; `task` is classification, tagging or keypoints; `resize`
+    is the short side in pixels before an app's centre crop (the size). `evidence` holds real images, uint8
+    [N, size, size, 3]: graphs are calibrated on some and held to the module's answers and the metric on others.
+
+    Raises `InputError` for what does not fit, `VerdictError` when a graph fails its gate; then nothing is written.
+    """
+    path = Path(out)
+    name = name or path.stem
+    refuse_training(module, name)
+    framing, problem, options = Framing(resize or size, size, size), task_of(task, labels, size), options or Options()
+    check_channels(mean, std)
+    network = Normalised(module, mean, std).eval()
+    _check_answer(network, size, name)
+    return pack_source(
+        TorchSource(network, name, size, size, problem.output, options.opset, options.max_batch),
+        path,
+        name=name,
+        task=problem,
+        framing=framing,
+        evidence=evidence,
+        provenance={"weights_sha256": _fingerprint(module)} | dict(provenance or {}),
+        precisions=precisions,
+        options=options,
+    )
+
+
+def task_of(name: str, labels: Sequence[str], size: int) -> Task:
+    """The task of that name. `InputError` for one that there is not, and for labels that cannot be told apart."""
+    if name not in TASKS:
+        raise InputError(f"no task '{name}'; there are: {', '.join(TASKS)}{nearest(name, TASKS)}")
+    if not labels:
+        raise InputError("no labels: name the network's outputs, in their order")
+    twice = next((label for label in labels if list(labels).count(label) > 1), None) if len(labels) < 1000 else None
+    if twice is not None:
+        raise InputError(f"the label '{twice}' stands for two outputs")
+    return TASKS[name](list(labels), size)
+
+
+def check_channels(mean: Sequence[float], std: Sequence[float]) -> None:
+    """`InputError` for what is no mean and deviation of three channels."""
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise InputError(f"mean and std are three numbers each, std above 0: not {list(mean)} and {list(std)}")
+
+
+def _check_answer(network: Normalised, size: int, name: str) -> None:
+    device = next((tensor.device for tensor in network.network.parameters()), torch.device("cpu"))
+    if device.type != "cpu":
+        raise InputError(f"{name} lies on {device}: move it to the CPU first, module.cpu()")
+    with torch.no_grad():
+        try:
+            answer = network(torch.zeros(2, size, size, 3, dtype=torch.uint8))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{name} does not take float32 [2, 3, {size}, {size}]: {reason}") from error
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or not answer.is_floating_point():
+        shape = list(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise InputError(f"{name} answers with {shape}, and float32 [2, outputs] is needed")
+
+
+def _fingerprint(module: nn.Module) -> str:
+    """Hex SHA-256 of names and numbers of the weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

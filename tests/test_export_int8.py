@@ -1,0 +1,165 @@
+"""int8: two flavours, three ways to find ranges, and the layers that stay in fp32 when the budget would break."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from export import packing
+from export.calibrate import BINS, Statistics
+from export.checkpoint import pack_checkpoint
+from export.onnx import count, weights
+from export.packing import Options, answers_of
+from export.qdq import join, stranded
+from export.quantize import FLAVOURS, quantise, statistics
+from export.sensitive import attempts
+from export.strong_types import problems
+from zoo.errors import InputError, VerdictError
+
+
+@pytest.fixture(scope="module")
+def fp32(bundle_path) -> onnx.ModelProto:
+    return onnx.load(bundle_path / "model.fp32.onnx")
+
+
+@pytest.fixture(scope="module")
+def seen(fp32, run) -> Statistics:
+    return statistics(fp32, run.splits.train.images, histograms=True)
+
+
+@pytest.fixture(scope="module")
+def signed(fp32, seen) -> onnx.ModelProto:
+    return quantise(fp32, FLAVOURS["int8s"], seen.cut("minmax"))
+
+
+def test_tensorrts_flavour_is_signed_symmetric_and_of_8_bits(signed):
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in signed.graph.initializer}
+    for node in signed.graph.node:
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            assert stored[node.input[2]].dtype == np.int8
+            assert not stored[node.input[2]].any()
+    largest = max(int(np.abs(onnx.numpy_helper.to_array(w).astype(int)).max()) for w in weights(signed).values())
+    assert largest == 127
+    assert {w.data_type for w in weights(signed).values()} == {TensorProto.INT8}
+    assert problems(signed) == []
+
+
+def test_no_quantiser_stands_between_a_layer_and_its_activation(signed, fp32):
+    assert count(signed, "Clip") == count(fp32, "Clip") > 30  # kept, and computed with the convolution
+    assert stranded(signed) == []
+
+
+def test_the_checker_sees_a_stranded_activation_and_joining_mends_it():
+    def q_dq(name: str) -> list[onnx.NodeProto]:
+        return [
+            onnx.helper.make_node("QuantizeLinear", [name, "scale", "zero"], [f"{name}.q"], f"{name}/q"),
+            onnx.helper.make_node("DequantizeLinear", [f"{name}.q", "scale", "zero"], [f"{name}.dq"], f"{name}/dq"),
+        ]
+
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+            *q_dq("c"),
+            onnx.helper.make_node("Relu", ["c.dq"], ["r"], "relu"),
+            *q_dq("r"),
+        ],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [onnx.helper.make_tensor_value_info("r.dq", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [
+            onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w"),
+            onnx.numpy_helper.from_array(np.float32(0.1), "scale"),
+            onnx.numpy_helper.from_array(np.int8(0), "zero"),
+        ],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)])
+    assert stranded(model) == ["relu"]
+    join(model)
+    assert stranded(model) == []
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu", "QuantizeLinear", "DequantizeLinear"]
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_methods_cut_outliers_off_and_minmax_does_not():
+    """A thousand values near 1 and one at 100, of either sign."""
+    counts = np.zeros(BINS, np.int64)
+    counts[: BINS // 50] = 1000
+    counts[-1] = 1
+    found = Statistics({"t": (-100.0, 100.0), "relu": (0.0, 100.0)}, {"t": counts, "relu": counts})
+    assert found.cut("minmax")["t"] == (-100.0, 100.0)
+    for method in ("entropy", "percentile"):
+        low, high = found.cut(method)["t"]
+        assert 1 < high < 20
+        assert low == -high
+        assert found.cut(method)["relu"][0] == 0
+    even = Statistics({"t": (0.0, 1.0)}, {"t": np.full(BINS, 1000)})
+    assert even.cut("entropy")["t"][1] > 0.9  # nothing to gain: nothing is cut
+
+
+def test_ranges_are_what_the_graph_reaches(fp32, run, seen):
+    images = run.splits.train.images[:40]
+    name = next(node.input[0] for node in fp32.graph.node if node.op_type == "Conv")
+    pixels = images.astype(np.float64) / 255
+    mean, std = np.array(run.recipe.data.mean), np.array(run.recipe.data.std)
+    low, high = statistics(fp32, images).ranges[name]
+    expected = (pixels - mean) / std
+    assert (low, high) == pytest.approx((expected.min(), expected.max()), rel=1e-5)
+    assert seen.histograms[name].sum() == run.splits.train.images.size
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8s"])
+def test_auto_takes_the_method_with_the_best_metric(fp32, run, precision):
+    train = run.splits.train
+    first = next(
+        attempts(
+            fp32,
+            FLAVOURS[precision],
+            train.images,
+            choice="auto",
+            answers=answers_of,
+            task=run.task,
+            targets=train.targets,
+        )
+    )
+    assert set(first.tried) == {"minmax", "entropy", "percentile"}
+    assert first.tried[first.method] == max(first.tried.values())
+    measured = run.task.score(answers_of(first.model, train.images), train.targets)["top1"]
+    assert first.tried[first.method] == measured
+
+
+def test_sensitive_layers_stay_in_fp32_until_the_gate_holds(run, tmp_path, monkeypatch):
+    """A gate that asks for near fp32 answers is met by keeping layers, and the manifest names them."""
+    with pytest.raises(VerdictError, match=r"smallest cosine .* most sensitive layers in fp32"):
+        pack_checkpoint(
+            run.folder / "vgg",
+            tmp_path / "v.zoo",
+            splits=run.splits,
+            precisions=("int8",),
+            options=Options(thresholds={"cosine": 1.1}),
+        )
+    assert not (tmp_path / "v.zoo").exists()
+    notes: list[str] = []
+    monkeypatch.setattr(packing, "note", notes.append)
+    plain = pack_checkpoint(run.folder / "vgg", tmp_path / "p.zoo", splits=run.splits, precisions=("int8",))
+    bar = (plain.parity["int8"].cosine + 1) / 2
+    kept = pack_checkpoint(
+        run.folder / "vgg",
+        tmp_path / "k.zoo",
+        splits=run.splits,
+        precisions=("int8",),
+        options=Options(thresholds={"cosine": bar}),
+    )
+    graph = kept.graphs["int8"]
+    assert kept.parity["int8"].cosine >= bar > plain.parity["int8"].cosine
+    assert 0 < len(graph.kept) <= graph.weighted / 2
+    assert graph.low_precision_share == pytest.approx(1 - len(graph.kept) / graph.weighted)
+    assert all(layer in notes[0] for layer in graph.kept)
+    assert all(layer.startswith(("features", "classifier")) for layer in graph.kept)
+    assert f"int8 keeps `{next(iter(graph.kept))}` in fp32" in (tmp_path / "k.zoo" / "README.md").read_text()
+
+
+def test_black_calibration_images_are_refused(fp32):
+    with pytest.raises(InputError, match="one colour"):
+        statistics(fp32, np.zeros((4, 16, 16, 3), np.uint8))
