@@ -184,25 +184,27 @@ def test_a_file_with_another_batch_layout_and_overflow(evidence, tmp_path):
     np.testing.assert_allclose(zoo.load(tmp_path / "l.zoo", precision="fp16")(evidence.test), expected, atol=2e-2)
 
 
-def test_a_library_model_by_name(zoo_command, tmp_path, pictures):
-    """The command as a user types it: weights from a file, labels in the network's order, folders by name."""
+def test_a_library_model_by_name(tmp_path, pictures):
+    """Weights from a file, labels in the network's order, folders found among them, the library's own framing."""
     import timm
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    model = timm.create_model("test_resnet", num_classes=3)
-    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "w.safetensors")
     (tmp_path / "labels.json").write_text(json.dumps(["stripes", "circle", "cross"]))
-    shown = zoo_command(
-        "export", "timm:test_resnet", "-o", "t.zoo", "--weights", "w.safetensors", "--labels", "labels.json",
-        "--data", pictures, "--size", "32", "--precision", "fp32", "--calibration", "8",
-    )  # fmt: skip
-    assert shown.returncode == 0, shown.stderr
-    engine = zoo.load(tmp_path / "t.zoo")
-    assert engine.labels == ["stripes", "circle", "cross"]
-    assert engine.bundle.manifest.provenance["model"] == "timm:test_resnet"
-    face = engine.bundle.manifest.input
-    assert (face.height, face.resize) == (32, round(32 / timm.get_pretrained_cfg("test_resnet").crop_pct))
+    given = Given(
+        images=pictures,
+        weights=str(tmp_path / "w.safetensors"),
+        labels=tmp_path / "labels.json",
+        size=32,
+        precisions=("fp32",),
+        calibration=8,
+    )
+    about = pack_foreign("timm:test_resnet", tmp_path / "t.zoo", given)
+    assert zoo.load(tmp_path / "t.zoo").labels == ["stripes", "circle", "cross"]
+    assert (about.provenance["model"], about.provenance["weights"]) == ("timm:test_resnet", "w.safetensors")
+    assert (about.input.height, about.input.resize) == (32, round(32 / 0.95))
+    assert about.accuracy.images == 24
 
 
 def test_a_model_without_weights_data_or_known_labels_is_refused(tmp_path, pictures):
@@ -219,7 +221,19 @@ def test_a_model_without_weights_data_or_known_labels_is_refused(tmp_path, pictu
         pack_foreign("timm:test_resnet", out, Given(images=pictures, weights="w", labels=tmp_path / "l.json", size=16))
 
 
-def test_options_of_foreign_models_are_refused_for_our_own(zoo_command, run):
+def test_the_command_packs_a_file_and_refuses_options_that_do_not_belong(
+    zoo_command, run, evidence, pictures, tmp_path
+):
+    path = onnx_file(tmp_path / "t.onnx", Small())
+    words = ["--data", pictures, "--mean", "0.4,0.5,0.6", "--std", "0.2,0.25,0.3", "--precision", "fp32,int8s"]
+    shown = zoo_command("export", path, "-o", "my bundle.zoo", *words, "--max-drop", "20", "--method", "auto")
+    assert shown.returncode == 0, shown.stderr
+    assert "in t.onnx" in shown.stdout.splitlines()[0]
+    assert "model.int8s.onnx" in shown.stdout
+    manifest = zoo.engines.Bundle.open(tmp_path / "my bundle.zoo").manifest
+    assert set(manifest.graphs["int8s"].calibration.tried) == {"minmax", "entropy", "percentile"}
+    assert (manifest.gates["int8s"].max_drop, manifest.gates["fp32"].max_drop) == (20, 0)
+
     shown = zoo_command("export", run.folder / "vgg", "-o", "v.zoo", "--mean", "0,0,0")
     assert shown.returncode == 2
     assert "--mean is for timm:NAME" in one_line(shown.stderr)

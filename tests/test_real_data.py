@@ -41,7 +41,14 @@ def test_flowers_from_folder_to_bundle(zoo_command, tmp_path):
 def test_a_depthwise_network_survives_both_flavours_of_int8(zoo_command, tmp_path):
     """MobileNetV2 on the photographs: its accuracy within 1 point, with nothing left in fp32."""
     flowers = unpack("flowers", tmp_path)
-    short = ["data.size=32", "data.resize=36", "data.pad=2", "train.epochs=6", f"data.path={flowers}", "data.limit=1500"]
+    short = [
+        "data.size=32",
+        "data.resize=36",
+        "data.pad=2",
+        "train.epochs=6",
+        f"data.path={flowers}",
+        "data.limit=1500",
+    ]
     (row,) = learn(zoo_command, "train", "imagefolder", *short, only=["mobilenet_v2"])["networks"]
     assert row["top1"] > 0.35
     packed = zoo_command(
