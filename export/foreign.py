@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.calibrate import measure
 from export.half import LARGEST, MARGIN, reaches
 from export.macs import cost
-from export.module import MEAN, STD, check_channels, task_of
+from export.module import MEAN, STD, check_channels, framing_of, task_of
 from export.onnx import MAX_BATCH, OPSET, layer_names, opset, strip, to_bytes
 from export.onnx_file import OLDEST, Face, face_of, output_of, read_graph
 from export.packing import PRECISIONS, Evidence, Options, pack_source
@@ -26,7 +26,7 @@ from zoo.engines.manifest import Cost, Manifest, Precision
 from zoo.engines.tasks import Task
 from zoo.errors import InputError, ZooError
 from zoo.files import sha256
-from zoo.images import Framing, Pixels
+from zoo.images import Pixels
 
 PREFIX = "network."  # of everything inside the face, so that no name meets another
 ENDS = {"classification": "Softmax", "tagging": "Sigmoid"}  # what turns logits into scores: engines do that
@@ -60,7 +60,7 @@ def pack_onnx(
     path, out, options = Path(path), Path(out), options or Options()
     check_channels(mean, std)
     side = side_of(path, size)
-    framing, problem = Framing(resize or side, side, side), task_of(task, labels, side)
+    framing, problem = framing_of(side, resize), task_of(task, labels, side)
     source = OnnxSource.open(path, side, problem, output, mean, std, options)
     return pack_source(
         source,
@@ -114,6 +114,8 @@ class OnnxSource:
         """Read the file and cut out what is between its images and its logits. `InputError` for what does not fit."""
         model = read_graph(path)
         face = face_of(model, path)
+        if options.opset is not None and options.opset < OLDEST:
+            raise InputError(f"opset {options.opset} has no scale for each channel: ask for {OLDEST} or more")
         version = options.opset if options.opset is not None else (OPSET if opset(model) < OLDEST else opset(model))
         original = _cut(_converted(model, version, path), face, output_of(model, output, path), task, side, path)
         core = _optimised(original)
@@ -124,7 +126,7 @@ class OnnxSource:
         return source
 
     def try_out(self, path: Path) -> None:
-        """Two pictures of noise show whether the graph takes any batch, and whether it answers with logits."""
+        """Three pictures of noise show whether the graph takes any batch, and whether it answers with logits."""
         noise = np.random.default_rng(0).integers(256, size=(3, self.side, self.side, 3), dtype=np.uint8)
         try:
             answers = self.answer(noise)

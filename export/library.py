@@ -12,7 +12,7 @@ import numpy as np
 
 from export.checkpoint import CALIBRATION_IMAGES, evidence
 from export.foreign import pack_onnx, side_of
-from export.module import MEAN, STD, pack
+from export.module import MEAN, STD, framing_of, pack
 from export.packing import PRECISIONS, Evidence, Options
 from zoo import data
 from zoo.data import DataConfig, ImageSet
@@ -125,18 +125,20 @@ def _usual(source: str) -> _Usual:
 
 def _images(given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:
     """The labels in output order, and the images with the classes' numbers in that order."""
+    framing = framing_of(size, resize)
     splits = data.load(DataConfig(source="folder", path=given.images, size=size, resize=resize), given.seed)
     labels = splits.labels if given.labels is None else read_labels(given.labels)
-    strange = [name for name in splits.labels if name not in labels]
-    if strange:
-        raise InputError(f"{given.images}: the folder '{strange[0]}' is none of the {len(labels)} labels")
+    for name in splits.labels:  # ImageNet's have two cranes: that only matters where a folder is called so
+        if labels.count(name) != 1:
+            what = "none" if name not in labels else f"{labels.count(name)}"
+            raise InputError(f"{given.images}: the folder '{name}' is {what} of the {len(labels)} labels")
     number = np.array([labels.index(name) for name in splits.labels], dtype=np.int64)
 
     def renumbered(images: ImageSet) -> ImageSet:
         return replace(images, targets=number[images.targets])
 
     splits = replace(splits, train=renumbered(splits.train), test=renumbered(splits.test))
-    return labels, evidence(splits, DataConfig(size=size, resize=resize).framing, given.calibration, given.seed)
+    return labels, evidence(splits, framing, given.calibration, given.seed)
 
 
 def read_labels(path: Path) -> list[str]:

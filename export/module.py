@@ -50,7 +50,7 @@ def pack(
     path = Path(out)
     name = name or path.stem
     refuse_training(module, name)
-    framing, problem, options = Framing(resize or size, size, size), task_of(task, labels, size), options or Options()
+    framing, problem, options = framing_of(size, resize), task_of(task, labels, size), options or Options()
     check_channels(mean, std)
     network = Normalised(module, mean, std).eval()
     _check_answer(network, size, name)
@@ -67,15 +67,19 @@ def pack(
     )
 
 
+def framing_of(size: int, resize: int | None) -> Framing:
+    """Short side to `resize` pixels (the size), then the centre `size` x `size`. `InputError` if that is not inside."""
+    if size < 1 or (resize is not None and resize < size):
+        raise InputError(f"resize ({resize}) must be at least size ({size})")
+    return Framing(resize or size, size, size)
+
+
 def task_of(name: str, labels: Sequence[str], size: int) -> Task:
-    """The task of that name. `InputError` for one that there is not, and for labels that cannot be told apart."""
+    """The task of that name, with these labels. `InputError` when there is none."""
     if name not in TASKS:
         raise InputError(f"no task '{name}'; there are: {', '.join(TASKS)}{nearest(name, TASKS)}")
     if not labels:
         raise InputError("no labels: name the network's outputs, in their order")
-    twice = next((label for label in labels if list(labels).count(label) > 1), None) if len(labels) < 1000 else None
-    if twice is not None:
-        raise InputError(f"the label '{twice}' stands for two outputs")
     return TASKS[name](list(labels), size)
 
 
@@ -105,5 +109,5 @@ def _fingerprint(module: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -85,7 +85,7 @@ def output_of(model: onnx.ModelProto, wanted: str, path: Path) -> str:
     inner = {name for node in model.graph.node for name in node.output}
     if wanted and wanted not in inner:
         raise InputError(f"{path} has no output '{wanted}'; it has: {', '.join(names)}{nearest(wanted, inner)}")
-    if not wanted and len(names) > 1:
+    if not wanted and (len(names) != 1 or names[0] not in inner):
         raise InputError(f"{path} has {len(names)} outputs; choose one with --output: {', '.join(names)}")
     return wanted or names[0]
 

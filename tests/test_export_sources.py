@@ -99,7 +99,7 @@ def test_any_module_becomes_a_bundle(evidence, tmp_path):
     ("changed", "complaint"),
     [
         ({"labels": ["a", "b"]}, r"answers with \[3\] numbers for each image, and the labels ask for 2"),
-        ({"labels": ["a", "b", "a"]}, "the label 'a' stands for two outputs"),
+        ({"resize": 12}, r"resize \(12\) must be at least size \(16\)"),
         ({"task": "classifcation"}, "did you mean 'classification'"),
         ({"std": (1, 0, 1)}, "std above 0"),
         ({"size": 24}, "calibration images must be uint8"),
@@ -108,7 +108,7 @@ def test_any_module_becomes_a_bundle(evidence, tmp_path):
         ({"module": nn.Conv2d(4, 3, 1).eval()}, "does not take float32"),
         ({"module": nn.Conv2d(3, 3, 1).eval()}, r"answers with \[2, 3, 16, 16\]"),
     ],
-    ids=["labels", "twice", "task", "std", "size", "train", "dropout", "channels", "answer"],
+    ids=["labels", "resize", "task", "std", "size", "train", "dropout", "channels", "answer"],
 )
 def test_a_module_that_does_not_fit_is_refused(evidence, tmp_path, changed, complaint):
     wanted = {"module": Small().eval(), "labels": CLASSES, "size": 16, "mean": MEAN, "std": STD} | changed
@@ -215,6 +215,9 @@ def test_a_model_without_weights_data_or_known_labels_is_refused(tmp_path, pictu
         pack_foreign("torchvision:resnet18", out, Given(images=pictures))
     (tmp_path / "l.json").write_text('["cat", "dog"]')
     with pytest.raises(InputError, match="the folder 'circle' is none of the 2 labels"):
+        pack_foreign("timm:test_resnet", out, Given(images=pictures, weights="w", labels=tmp_path / "l.json", size=16))
+    (tmp_path / "l.json").write_text('["circle", "cross", "stripes", "cross"]')
+    with pytest.raises(InputError, match="the folder 'cross' is 2 of the 4 labels"):
         pack_foreign("timm:test_resnet", out, Given(images=pictures, weights="w", labels=tmp_path / "l.json", size=16))
     (tmp_path / "l.json").write_text('{"0": "cat"}')
     with pytest.raises(InputError, match="must be a list of names"):
