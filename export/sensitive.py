@@ -81,7 +81,8 @@ def _best(
     reference = answers(fp32, images)
     models = {method: quantise(fp32, flavour, seen.cut(method)) for method in METHODS}
     found = {method: answers(model, images) for method, model in models.items()}
-    tried, merits = {}, {}
+    tried: dict[str, float] = {}
+    merits: dict[Method, tuple[float, float]] = {}
     for method, answer in found.items():
         if targets is None:
             tried[method] = merit = task.agreement(answer, reference)
@@ -90,7 +91,7 @@ def _best(
             merit = -task.lost(0.0, tried[method])
         merits[method] = merit, -float(np.abs(answer - reference).mean())
     best = max(METHODS, key=merits.__getitem__)
-    return Attempt(models[best], best, dict(tried))
+    return Attempt(models[best], best, tried)
 
 
 def _ranked(

@@ -20,9 +20,12 @@ from zoo.models.reparameterize import reparameterize
 
 
 class Source(Protocol):
-    """`title` is what the model card calls it: torch, or the name of a file."""
+    """Something that answers in fp32 and can be written as graphs."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """What the model card calls it: torch, or the name of a file."""
+        ...
 
     def answer(self, images: Pixels) -> Floats:
         """What graphs are held to: uint8 [N, H, W, 3] -> float32 [N, outputs]."""

@@ -154,7 +154,7 @@ def test_sensitive_layers_stay_in_fp32_until_the_gate_holds(run, tmp_path, capsy
     module, train, test = Uneven().eval(), run.splits.train.images, run.splits.test.images
     with torch.no_grad():
         logits = module(torch.from_numpy(test).permute(0, 3, 1, 2) / 255)
-        module.head.bias -= logits.mean(0)  # so that the classes are told apart by the pictures
+        module.head.bias -= logits.mean(0) / 20  # so that the classes are told apart by the pictures
         targets = (logits - logits.mean(0)).numpy().argmax(1)
     pack = partial(
         export.pack, module, tmp_path / "u.zoo", labels="abc", size=16, mean=(0, 0, 0), std=(1, 1, 1),
