@@ -190,7 +190,8 @@ class _Trial:
 
     def _quantised(self, precision: Precision) -> _Proven:
         """The first int8 graph that passes: everything in int8, or else more and more sensitive layers in fp32."""
-        evidence, failures, tried = self.evidence, [""], 0
+        evidence, tried = self.evidence, 0
+        failures: list[str] = []
         for attempt in attempts(
             self._fp32,
             FLAVOURS[precision],
@@ -207,7 +208,8 @@ class _Trial:
                     note(f"{self.name}: {precision} keeps {', '.join(attempt.kept)} in fp32")
                 return proven
             tried = len(attempt.kept)
-        raise self._failed(precision, [*failures, f"also with its {tried} most sensitive layers in fp32"])
+        also = [f"also with its {tried} most sensitive layers in fp32"] if tried else []
+        raise self._failed(precision, failures + also)
 
     def _failed(self, precision: str, failures: list[str]) -> VerdictError:
         return VerdictError(f"{self.name}: the {precision} graph is not packed: {'; '.join(failures)}")
