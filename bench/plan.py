@@ -11,7 +11,7 @@ from bench.accuracy import check
 from bench.cases import EAGER, GRAPH_PEERS, PEERS, PIPELINE, SCOPES, Case, Limits, Role, Scope
 from bench.photos import photo_files
 from zoo.engines import BACKENDS, Bundle
-from zoo.engines.backend import installed
+from zoo.engines.backend import BUILT, installed
 from zoo.engines.manifest import Manifest
 from zoo.engines.precision import NAMES, Executed, graph_of, offered
 from zoo.errors import EnvironmentProblem, InputError, nearest
@@ -151,11 +151,11 @@ def _role(manifest: Manifest) -> Role | None:
 
 
 def _backends(asked: Sequence[str]) -> list[str]:
-    """The backends asked for, or all whose library is installed here."""
+    """The backends asked for, or all that run any graph and whose library is installed here."""
     if asked:
         return [_known(name, tuple(BACKENDS), "backend") for name in asked]
-    present = [name for name in BACKENDS if installed(name)]
-    for name in BACKENDS.keys() - set(present):
+    present = [name for name in BACKENDS if name not in BUILT and installed(name)]
+    for name in BACKENDS.keys() - set(present) - BUILT:
         note(f"{name} is not installed and is left out")
     if not present:
         raise EnvironmentProblem(f"no backend is installed; there are: {', '.join(BACKENDS)}")

@@ -13,12 +13,12 @@ import pytest
 from conftest import ROOT
 
 import zoo
-from zoo.engines import BACKENDS, Bundle, selftest
+from zoo.engines import RUNTIMES, Bundle, selftest
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.learn.teachers import from_checkpoint
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", RUNTIMES)
 def test_every_backend_gives_torch_answers(bundle_path, run, backend):
     images = run.splits.test.images
     expected = from_checkpoint(run.folder / "mobilenet_v2").answer_pixels(images)
@@ -33,7 +33,7 @@ def test_any_batch_size_gives_the_same_answer(bundle_path, run):
     np.testing.assert_allclose(np.concatenate([engine(image[None]) for image in images]), engine(images), atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", RUNTIMES)
 def test_threads_share_an_engine(bundle_path, run, backend):
     engine = zoo.load(bundle_path, backend=backend, threads=1)
     images = run.splits.test.images
@@ -210,7 +210,7 @@ def test_not_a_bundle(tmp_path):
         zoo.load(tmp_path / "f.zoo")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", RUNTIMES)
 def test_the_selftest_passes_on_every_backend(bundle_path, backend):
     bundle = Bundle.open(bundle_path)
     if backend == "openvino":  # this CPU may have no fp16 arithmetic, which openvino then says

@@ -89,7 +89,7 @@ def test_bench_reaches_into_learning_only_lazily():
 
 
 HEAVY = ("torch", "lightning", "torchvision", "timm", "onnxruntime", "openvino", "onnx", "sklearn", "pandas")
-HEAVY += ("matplotlib", "pyarrow", "ray", "httpx")
+HEAVY += ("matplotlib", "pyarrow", "ray", "httpx", "tensorrt", "cuda")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,7 @@ HEAVY += ("matplotlib", "pyarrow", "ray", "httpx")
         "zoo.learn.label.cli",
         "zoo.learn.draw.cli",
         "export.cli",
+        "export.build_cli",
         "bench.cli",
         "bench.tune.cli",
         "zoo.engines.cli",

@@ -20,6 +20,7 @@ ROOMS = (
     "zoo.learn.list_cli",
     "zoo.learn.label.cli",
     "export.cli",
+    "export.build_cli",
     "bench.tune.cli",
     "zoo.engines.cli",
 )

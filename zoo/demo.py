@@ -18,7 +18,7 @@ from bench.results import Results
 from bench.run import run as measure
 from export.checkpoint import pack_checkpoint
 from zoo.data.sources import digit_scans
-from zoo.engines import BACKENDS, Bundle, selftest
+from zoo.engines import RUNTIMES, Bundle, selftest
 from zoo.engines.manifest import Precision
 from zoo.engines.precision import Executed
 from zoo.errors import InputError, VerdictError
@@ -141,7 +141,7 @@ def _measure(members: list[Member], folder: Path) -> Results:
     cases = [_case(member, EAGER, "fp32", folder) for member in members if member.role == "teacher"]
     for member in members:
         if member.role != "control":
-            cases += [_case(member, backend, precision, folder) for backend in BACKENDS for precision in PRECISIONS]
+            cases += [_case(member, backend, precision, folder) for backend in RUNTIMES for precision in PRECISIONS]
     first = measure(cases, out=folder / "results.json")
     engines = {row.group: row.engine for row in one_engine_each(first).rows if row.role == "student"}
     controls = [member for member in members if member.role == "control"]

@@ -7,10 +7,12 @@ a crash leaves the old file or folder as it was.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -77,3 +79,25 @@ def _swapped(temporary: Path, path: Path, old: Path) -> bool:
             old.replace(path)
         raise
     return True
+
+
+@contextmanager
+def locked(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path` against other processes; `waiting` is called if another one holds it.
+
+    The kernel lets go of it when a process dies, so that no lock is ever stale. The empty file stays: removing it would
+    let two processes lock two files of one name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def cache_folder() -> Path:
+    """Where this user's caches of ours are, by the XDG rule."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilzoo"

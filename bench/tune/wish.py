@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cases import Case, Limits
-from zoo.engines import BACKENDS, Bundle
-from zoo.engines.backend import installed
+from zoo.engines import BACKENDS, Bundle, sidecar
+from zoo.engines.backend import BUILT, installed
 from zoo.engines.machine import cores
 from zoo.engines.precision import Executed, offered
 from zoo.engines.tuned import Aim
@@ -56,6 +56,8 @@ def kinds(bundle: Bundle) -> tuple[list[Kind], dict[Kind, str]]:
             kind = Kind(backend, precision)
             if not installed(backend):
                 ruled_out[kind] = "not installed"
+            elif backend in BUILT and not sidecar.folders(bundle.path, f"{backend}-{precision}-"):
+                ruled_out[kind] = "not built: zoo build makes one"
             elif precision == FOR_TENSORRT and backend in CPU_BACKENDS:
                 ruled_out[kind] = "a graph for TensorRT"
             else:
@@ -100,8 +102,8 @@ def timed_cases(bundle: Bundle, kind: Kind, wish: Wish) -> list[Case]:
 
 
 def _threads(device: str) -> list[int]:
-    """1, 2, 4 ... and all cores: a small network is often faster on fewer. Off the CPU threads hardly matter."""
+    """1, 2, 4 ... and all cores: a small network is often faster on fewer. Off the CPU one thread drives the rest."""
     most = cores()
     if device != "cpu":
-        return [most]
+        return [1]
     return [2**power for power in range(most.bit_length()) if 2**power < most] + [most]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 
 from zoo.engines import tuned
-from zoo.engines.backend import BACKENDS, backend_class
+from zoo.engines.backend import BACKENDS, DEVICES, RUNTIMES, backend_class
 from zoo.engines.bundle import Bundle
 from zoo.engines.decoding import Points, Prediction, Scores
 from zoo.engines.engine import Engine
 from zoo.engines.precision import graph_of
-from zoo.errors import InputError, ZooError
+from zoo.errors import EnvironmentProblem, InputError, ZooError
 
-__all__ = ["BACKENDS", "Bundle", "Engine", "Points", "Prediction", "Scores", "load"]
+__all__ = ["BACKENDS", "RUNTIMES", "Bundle", "Engine", "Points", "Prediction", "Scores", "load"]
 
 BACKEND, PRECISION, DEVICE = "onnxruntime", "fp32", "cpu"
 log = logging.getLogger(__name__)
@@ -29,16 +30,26 @@ def load(
 ) -> Engine:
     """Load a bundle as an engine.
 
-    `backend`: one of `BACKENDS` (onnxruntime); `precision`: one of the bundle's graphs, or with openvino `bf16`
-    (fp32); `device`: cpu; `threads`: None takes every core that this process may use. With nothing asked for, what
-    `zoo tune` chose for this bundle on this machine is taken, if it was ever run. What is asked for is what runs, or
-    it is an error. The graph's hash is checked before it is used.
+    `backend`: one of `BACKENDS` (onnxruntime), or several in order of preference (`"tensorrt,onnxruntime"`): one that
+    this machine cannot run, as a stale plan, is skipped with a line in the log that says why. `precision`: one of the
+    bundle's graphs, or with openvino `bf16` (fp32); `device`: cpu, but cuda for tensorrt; `threads`: None takes every
+    core that this process may use. With nothing asked for, what `zoo tune` chose for this bundle on this machine is
+    taken, if it was ever run. What is asked for is what runs, or it is an error. The graph's hash is checked before it
+    is used.
     """
     bundle = path if isinstance(path, Bundle) else Bundle.open(path)
     nothing_asked = all(asked is None for asked in (backend, precision, device, threads))
     if nothing_asked and (engine := _tuned(bundle)) is not None:
         return engine
-    return _open(bundle, backend or BACKEND, precision or PRECISION, device or DEVICE, threads)
+    names = [name.strip() for name in (backend or BACKEND).split(",")]
+    for name in names:
+        backend_class(name)  # a mistake in the last is a mistake, also where the first one runs
+    for name, following in pairwise(names):
+        try:
+            return _open(bundle, name, precision or PRECISION, device, threads)
+        except EnvironmentProblem as problem:
+            log.warning("%s is skipped in favour of %s: %s", name, following, problem)
+    return _open(bundle, names[-1], precision or PRECISION, device, threads)
 
 
 def _tuned(bundle: Bundle) -> Engine | None:
@@ -57,11 +68,12 @@ def _tuned(bundle: Bundle) -> Engine | None:
 
 
 def _open(
-    bundle: Bundle, backend: str, precision: str, device: str, threads: int | None, batch: int | None = None
+    bundle: Bundle, backend: str, precision: str, device: str | None, threads: int | None, batch: int | None = None
 ) -> Engine:
     kind = backend_class(backend)
     graph = graph_of(bundle, backend, precision)
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, not {threads}")
     file = bundle.file(bundle.manifest.graphs[graph].file)
+    device = device or DEVICES.get(backend, DEVICE)
     return Engine(bundle, precision, graph, kind(file, precision=precision, device=device, threads=threads), batch)

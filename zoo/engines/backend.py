@@ -19,10 +19,15 @@ from zoo.errors import InputError, nearest
 BACKENDS = {
     "onnxruntime": "zoo.engines.onnxruntime:OnnxRuntime",
     "openvino": "zoo.engines.openvino:OpenVino",
+    "tensorrt": "zoo.engines.tensorrt:TensorRt",
+    "aotinductor": "zoo.engines.aotinductor:AotInductor",
 }
+BUILT = frozenset({"tensorrt", "aotinductor"})  # run what `zoo build` has made of a graph, for one kind of machine
+RUNTIMES = tuple(name for name in BACKENDS if name not in BUILT)  # run any graph as it is
+DEVICES = {"tensorrt": "cuda"}  # of the backends whose usual device is not the cpu
 
 # The module that a backend stands on, where it is not called like the backend itself.
-LIBRARIES: dict[str, str] = {}
+LIBRARIES = {"aotinductor": "torch"}
 
 
 class Backend(Protocol):

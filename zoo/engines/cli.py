@@ -13,7 +13,9 @@ from zoo.errors import InputError, VerdictError
 app = typer.Typer()
 
 BundlePath = Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")]
-BackendName = Annotated[str, typer.Option(help="What runs the graphs: onnxruntime, openvino ...")]
+BackendName = Annotated[
+    str, typer.Option(help="onnxruntime, openvino, tensorrt or aotinductor; several in order of preference: a,b.")
+]
 
 
 @app.command()
@@ -53,11 +55,13 @@ def predict(
 @app.command()
 def verify(bundle: BundlePath, backend: BackendName = "onnxruntime") -> None:
     """Check every file's hash and run the self-test of every graph. Exit 1 if an answer is off, 2 if a file is."""
-    from zoo.engines import Bundle, selftest
+    from zoo.engines import Bundle, selftest, sidecar
 
     opened = Bundle.open(bundle)
     count = opened.check_files()
     typer.echo(f"{bundle}: {count} files are as the manifest says")
+    for engine, reason in sidecar.review(bundle):
+        typer.echo(f"  engines/{engine}: {f'stale, {reason}' if reason else 'the file that was built'}")
     outcomes = selftest.run(opened, backend=backend)
     for outcome in outcomes:
         word = "passed" if outcome.passed else "FAILED"

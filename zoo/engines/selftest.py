@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo.engines import load
 from zoo.engines.bundle import Bundle
 from zoo.engines.engine import Engine
+from zoo.engines.manifest import Precision
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,21 @@ class Outcome:
 
 def check(engine: Engine) -> Outcome:
     """Ask an engine the stored inputs; its answers are held to those that its graph gave where it was made."""
-    bundle = engine.bundle
-    vectors = bundle.selftest()
-    answers = engine(vectors["image"])
-    difference = float(np.abs(answers - vectors[engine.graph]).max()) if np.isfinite(answers).all() else float("inf")
-    return Outcome(engine.precision, difference, bundle.manifest.selftest.tolerance[engine.graph])
+    vectors = engine.bundle.selftest()
+    outcome = compare(engine.bundle, engine.graph, engine(vectors["image"]), vectors)
+    return replace(outcome, precision=engine.precision)
 
 
 def run(bundle: Bundle, *, backend: str = "onnxruntime") -> list[Outcome]:
     """Run every graph of the bundle on its stored inputs."""
     return [check(load(bundle, backend=backend, precision=name)) for name in bundle.manifest.selftest.tolerance]
+
+
+def compare(
+    bundle: Bundle, graph: Precision, answers: npt.NDArray[np.float32], vectors: Mapping[str, npt.NDArray[Any]]
+) -> Outcome:
+    """Answers [N, size] to the images of `vectors` (`Bundle.selftest`) against those of a graph when it was made."""
+    expected = vectors[graph]
+    fits = answers.shape == expected.shape and np.isfinite(answers).all()
+    difference = float(np.abs(answers - expected).max()) if fits else float("inf")
+    return Outcome(graph, difference, bundle.manifest.selftest.tolerance[graph])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import platform
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zoo.engines.bundle import MANIFEST, Bundle
 from zoo.engines.machine import cores, cpu_model, libraries
 from zoo.errors import InputError
-from zoo.files import sha256, write_text
+from zoo.files import cache_folder, sha256, write_text
 from zoo.schemas import read_json
 
 SCHEMA: Final = "zoo.tuned/1"
@@ -72,7 +71,7 @@ def identity(bundle: Bundle) -> str:
 
 def folder() -> Path:
     """Where choices are kept: `distilzoo/tuned` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "distilzoo", "tuned")
+    return cache_folder() / "tuned"
 
 
 def place(bundle: Bundle) -> Path:

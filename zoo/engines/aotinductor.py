@@ -1,0 +1,116 @@
+"""AOTInductor as a backend: runs the `.pt2` package that `zoo build` compiled from a checkpoint. Needs torch."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.engines import sidecar
+from zoo.engines.machine import CPU_INFO, cores, cpu_model
+from zoo.engines.sidecar import Processor, Sidecar
+from zoo.errors import EnvironmentProblem, InputError, missing_package
+
+
+class AotInductor:
+    """One loaded package. The package locks itself, so that callers on several threads wait for each other."""
+
+    name = "aotinductor"
+
+    def __init__(
+        self,
+        graph: Path,
+        *,
+        precision: str,
+        device: str,
+        threads: int | None,
+        built: tuple[Path, Sidecar] | None = None,
+    ) -> None:
+        """`built`: folder and sidecar of a package that is not yet in its place beside the graph."""
+        torch = library()
+        here = this_processor(device)
+
+        def misfit(candidate: Sidecar) -> str | None:
+            return stale(candidate, here, torch.__version__)
+
+        folder, self.about = built or sidecar.find(
+            graph, backend=self.name, precision=precision, device=device, misfit=misfit
+        )
+        package = sidecar.artefact(folder, self.about)
+        self._torch, self.device = torch, device
+        self.threads = threads or cores()
+        try:
+            self._model = torch._inductor.aoti_load_package(str(package))
+        except (RuntimeError, OSError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise EnvironmentProblem(f"torch cannot load {package.name}: {reason}") from error
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the package takes go in several batches."""
+        most = self.about.batch[2]
+        parts = [self._answer(images[start : start + most]) for start in range(0, len(images), most)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _answer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        torch = self._torch
+        if torch.get_num_threads() != self.threads:  # a setting of each calling thread, not of the package
+            torch.set_num_threads(self.threads)
+        pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # read-only ones are copied
+        with torch.inference_mode():
+            answers = self._model(pixels.to(self.device))
+        found: npt.NDArray[np.float32] = answers.cpu().numpy()
+        return found
+
+    def versions(self) -> dict[str, Any]:
+        """Torch's version and the processor that the package was compiled for."""
+        return {"torch": self._torch.__version__, "compiled_for": self.about.processor.name}
+
+
+def library() -> Any:
+    """The module `torch`, with its compiler."""
+    try:
+        import torch
+        import torch._inductor
+    except ImportError:
+        raise missing_package("torch", "train", "the aotinductor backend") from None
+    return torch
+
+
+def this_processor(device: str) -> Processor:
+    """What a package would be compiled for here."""
+    if device == "cpu":
+        return this_cpu()
+    if device != "cuda":
+        raise InputError(f"aotinductor has no device '{device}'; there are: cpu, cuda")
+    torch = library()
+    if not torch.cuda.is_available():
+        raise EnvironmentProblem("torch sees no GPU here: aotinductor cannot use device 'cuda'")
+    major, minor = torch.cuda.get_device_capability()
+    return Processor(name=torch.cuda.get_device_name(), kind=f"{major}.{minor}", driver=torch.version.cuda)
+
+
+def this_cpu() -> Processor:
+    """Name of this CPU, and a hash of the instructions that it has: the compiler uses all of them."""
+    instructions = ""
+    for line in CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.is_file() else ():
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key in {"flags", "Features"}:  # as x86 and Arm call them
+            instructions = " ".join(sorted(value.split()))
+    digest = hashlib.sha256(instructions.encode()).hexdigest()[:12]
+    return Processor(name=cpu_model(), kind=f"{platform.machine()}-{digest}", driver=None)
+
+
+def stale(engine: Sidecar, here: Processor, torch: str) -> str | None:
+    """Why the package does not fit this machine, or None. It is machine code: where an instruction is missing it would
+    not answer wrongly but kill the process.
+    """
+    if engine.library != torch:
+        return f"it was compiled by torch {engine.library}, here is {torch}"
+    built = engine.processor
+    if (built.name, built.kind) != (here.name, here.kind):
+        return f"it was compiled for {built.name} ({built.kind}), here is {here.name} ({here.kind})"
+    return None
