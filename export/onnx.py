@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import nn
 
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError, ZooError, first_line
 
 OPSET = 20  # the exporter's own default; IR 10, read by ONNX Runtime >= 1.17, OpenVINO >= 2024, TensorRT >= 10
 MAX_BATCH = 1024
@@ -120,7 +120,7 @@ def strip(model: onnx.ModelProto) -> None:
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return first_line(error)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -198,6 +199,24 @@ def test_a_manifest_that_is_not_understood_is_refused(copy, change, complaint):
 
     with pytest.raises(InputError, match=complaint):
         use()
+
+
+@pytest.mark.parametrize("backend", RUNTIMES)
+def test_a_graph_with_another_face_than_the_manifest_says_is_one_line(copy, backend):
+    edit(copy, lambda manifest: manifest["input"].update(height=40, width=40, resize=40))
+    engine = zoo.load(copy, backend=backend)
+    with pytest.raises(EnvironmentProblem, match=r"cannot run the fp32 graph of .*\.zoo: .+"):
+        engine(np.zeros((1, 40, 40, 3), np.uint8))
+
+
+def test_a_graph_with_other_outputs_than_the_manifest_says_is_refused(copy):
+    labels = json.dumps(["circle", "cross"]) + "\n"
+    (copy / "labels.json").write_text(labels)
+    entry = {"sha256": hashlib.sha256(labels.encode()).hexdigest(), "bytes": len(labels)}
+    edit(copy, lambda manifest: (manifest["output"].update(size=2), manifest["files"].update({"labels.json": entry})))
+    engine = zoo.load(copy)
+    with pytest.raises(InputError, match=r"answers \[1, 3\], the manifest says \[1, 2\]"):
+        engine(np.zeros((1, *engine.input_shape), np.uint8))
 
 
 def test_not_a_bundle(tmp_path):

@@ -54,3 +54,9 @@ def missing_package(package: str, extra: str, purpose: str) -> EnvironmentProble
     """The error for an optional package that is not installed, with the line that installs it."""
     wanted = f"distilzoo[{extra}]" if extra else "distilzoo"
     return EnvironmentProblem(f"{purpose} needs {package}, which is not installed: pip install '{wanted}'")
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -15,7 +15,7 @@ from zoo.engines.machine import cores
 from zoo.engines.manifest import Precision
 from zoo.engines.many import BATCH, predict_many
 from zoo.engines.tasks import TASKS
-from zoo.errors import InputError
+from zoo.errors import EnvironmentProblem, InputError, ZooError, first_line
 from zoo.images import Picture, look
 
 
@@ -36,13 +36,25 @@ class Engine:
         self.input_shape = (face.height, face.width, 3)
         self._framing = face.framing
         self.task = TASKS[bundle.manifest.task](self.labels, face.height)
+        self._name = f"the {graph} graph of {bundle.path}"
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 [N, H, W, 3] RGB in, float32 [N, size] out. `InputError` for any other shape or type."""
+        """uint8 [N, H, W, 3] RGB in, float32 [N, size] out. `InputError` for any other shape or type, and for a graph
+        that does not keep to what the manifest says of it; `EnvironmentProblem` when the backend fails.
+        """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.input_shape or not len(images):
             wanted = ", ".join(str(side) for side in self.input_shape)
             raise InputError(f"expected uint8 [N, {wanted}], got {images.dtype} {list(images.shape)}")
-        return self.backend.run(images)
+        try:
+            answers = self.backend.run(images)
+        except ZooError:
+            raise
+        except Exception as error:  # each library raises types of its own
+            raise EnvironmentProblem(f"{self.backend.name} cannot run {self._name}: {first_line(error)}") from error
+        if answers.shape != (len(images), self.task.outputs):
+            shape = list(answers.shape)
+            raise InputError(f"{self._name} answers {shape}, the manifest says [{len(images)}, {self.task.outputs}]")
+        return answers
 
     def predict(self, picture: Picture) -> Prediction:
         """Decode, frame, run and decode the answer of one picture: a path, bytes, PIL image or uint8 pixels."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines.machine import cores
-from zoo.errors import EnvironmentProblem, InputError, missing_package
+from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -38,9 +38,7 @@ class OnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=[PROVIDERS[device]])
         except Exception as error:  # the library raises a dozen types of its own, all meaning "not this graph here"
-            raise EnvironmentProblem(
-                f"onnxruntime cannot run {graph.name} on {device}: {_first_line(error)}"
-            ) from error
+            raise EnvironmentProblem(f"onnxruntime cannot run {graph.name} on {device}: {first_line(error)}") from error
         used = self._session.get_providers()[0]
         if used != PROVIDERS[device]:
             raise EnvironmentProblem(f"onnxruntime was asked for {PROVIDERS[device]} and would run on {used}")
@@ -57,7 +55,3 @@ class OnnxRuntime:
         import onnxruntime
 
         return {"onnxruntime": onnxruntime.__version__, "provider": self._session.get_providers()[0]}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import models
-from zoo.errors import EnvironmentProblem, InputError, missing_package, nearest
+from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package, nearest
 from zoo.learn.recipe import Network
 from zoo.progress import note
 
@@ -125,7 +125,7 @@ def _hub_weights(spec: Network) -> dict[str, Tensor]:
 
             pretrained = models.get_model(name, weights="DEFAULT", **spec.knobs)
     except (OSError, RuntimeError) as error:  # urllib's, huggingface_hub's and torch.hub's errors are all of these
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise EnvironmentProblem(f"cannot fetch the weights of {spec.model}: {reason}; give a local file") from error
     return pretrained.state_dict()
 
