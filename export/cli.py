@@ -50,6 +50,12 @@ def export(
     min_agreement: Annotated[float | None, typer.Option(min=0, max=1, help="Least share of equal decisions.")] = None,
     min_cosine: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine of any answer.")] = None,
     max_kl: Annotated[float | None, typer.Option(min=0, help="Largest mean KL divergence, in nats.")] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM", help="Sign the bundle with this private key. Sigstore without keys: docs/serving.md"
+        ),
+    ] = None,
     weights: Annotated[
         str, typer.Option(help="timm and torchvision: a .safetensors or .pth file, or hub.", rich_help_panel=FOREIGN)
     ] = "",
@@ -81,7 +87,7 @@ def export(
         "cosine": min_cosine,
         "kl": max_kl,
     }
-    options = Options(opset=opset, max_batch=max_batch, method=_method(method), thresholds=thresholds)
+    options = Options(opset=opset, max_batch=max_batch, method=_method(method), thresholds=thresholds, sign=sign)
     if is_foreign(source):
         given = Given(
             images=data,

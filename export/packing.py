@@ -37,6 +37,7 @@ from zoo.engines.manifest import (
     Precision,
     SelfTest,
 )
+from zoo.engines.signature import signer
 from zoo.engines.tasks import Task
 from zoo.errors import InputError, VerdictError
 from zoo.files import atomic_folder, sha256
@@ -73,13 +74,15 @@ class Evidence:
 @dataclass(frozen=True)
 class Options:
     """How graphs are made and judged. `opset`: None takes the exporter's usual one, or an ONNX file's own. `thresholds`
-    replaces some of `export.parity.THRESHOLDS`; None leaves one.
+    replaces some of `export.parity.THRESHOLDS`; None leaves one. `sign`: the private key (`zoo.engines.signature`) that
+    signs the bundle.
     """
 
     opset: int | None = None
     max_batch: int = MAX_BATCH
     method: Choice = "minmax"
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
+    sign: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def pack_source(
     if out.suffix != ".zoo":
         raise InputError(f"a bundle's name ends in .zoo: {out}")
     _check(evidence, framing)
+    sign = None if options.sign is None else signer(options.sign)  # a wrong key shows before the work
     with track(f"exporting {name}", 1 + len(precisions)) as advance, atomic_folder(out) as folder:
         trial = _Trial(source, folder, name, task, evidence, options)
         advance()
@@ -148,6 +152,8 @@ def pack_source(
         }
         manifest = manifest.model_copy(update={"files": files})
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        if sign is not None:
+            sign(folder)
     return manifest
 
 

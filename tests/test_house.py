@@ -89,7 +89,7 @@ def test_bench_reaches_into_learning_only_lazily():
 
 
 HEAVY = ("torch", "lightning", "torchvision", "timm", "onnxruntime", "openvino", "onnx", "sklearn", "pandas")
-HEAVY += ("matplotlib", "pyarrow", "ray", "httpx", "tensorrt", "cuda")
+HEAVY += ("matplotlib", "pyarrow", "ray", "httpx", "tensorrt", "cuda", "huggingface_hub", "model_signing")
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,11 @@ HEAVY += ("matplotlib", "pyarrow", "ray", "httpx", "tensorrt", "cuda")
         "zoo.learn.draw.cli",
         "export.cli",
         "export.build_cli",
+        "export.triton_cli",
         "bench.cli",
         "bench.tune.cli",
         "zoo.engines.cli",
+        "zoo.engines.world_cli",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(module):

@@ -21,8 +21,10 @@ ROOMS = (
     "zoo.learn.label.cli",
     "export.cli",
     "export.build_cli",
+    "export.triton_cli",
     "bench.tune.cli",
     "zoo.engines.cli",
+    "zoo.engines.world_cli",
 )
 
 

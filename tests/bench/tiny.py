@@ -1,6 +1,7 @@
 """A real bundle in a few kilobytes: mean colours into one linear layer, three classes, 8 x 8 pixels.
 
-It knows red, green and blue things apart (`LABELS`), so that its accuracy on `colour_folder` is known: 1.0.
+It knows red, green and blue things apart (`LABELS`), so that its accuracy on `colour_folder` is known: 1.0. As a
+keypoint task it answers with x and y of three points, which are the colours twice.
 """
 
 from __future__ import annotations
@@ -34,21 +35,37 @@ tiny (uint8[N, {SIDE}, {SIDE}, 3] image) => (float[N, 3] logits)
 """
 
 
+POINTS_GRAPH = (
+    GRAPH.replace("float[3, 3] weight = {1, 0, 0, 0, 1, 0, 0, 0, 1}", "float[3, 6] weight = {%s}")
+    .replace("float[3] bias = {0, 0, 0}", "float[6] bias = {0, 0, 0, 0, 0, 0}")
+    .replace("float[N, 3] logits", "float[N, 6] points")
+    .replace("logits", "points")
+) % "1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1"
+
+
 def tiny_bundle(
-    path: Path, *, name: str = "tiny", precisions: Sequence[str] = ("fp32", "int8"), wrong: Sequence[str] = ()
+    path: Path,
+    *,
+    name: str = "tiny",
+    task: str = "classification",
+    labels: Sequence[str] = LABELS,
+    precisions: Sequence[str] = ("fp32", "int8"),
+    wrong: Sequence[str] = (),
 ) -> Path:
     """Write a valid bundle to `path`; every precision is a copy of the same fp32 graph, and those in `wrong` take red
     for green, whatever the manifest says of them.
     """
     path.mkdir(parents=True)
-    model = onnx.parser.parse_model(GRAPH)
+    points = task == "keypoints"
+    model = onnx.parser.parse_model(POINTS_GRAPH if points else GRAPH)
     onnx.checker.check_model(model, full_check=True)
     confused = onnx.parser.parse_model(GRAPH.replace("{1, 0, 0, 0, 1, 0, 0, 0, 1}", "{0, 1, 0, 1, 0, 0, 0, 0, 1}"))
     for precision in precisions:
         onnx.save(confused if precision in wrong else model, path / f"model.{precision}.onnx")
-    (path / "labels.json").write_text(json.dumps(LABELS))
+    (path / "labels.json").write_text(json.dumps(list(labels)))
     images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     logits = images.mean(axis=(1, 2)).astype(np.float32)
+    logits = np.tile(logits, 2) if points else logits
     save_file({"image": images, **dict.fromkeys(precisions, logits)}, path / "selftest.safetensors")
 
     exact = {"images": 2, "max_abs": 0.0, "mean_abs": 0.0, "cosine": 1.0, "agreement": 1.0}
@@ -56,9 +73,9 @@ def tiny_bundle(
     manifest = {
         "schema": "zoo.bundle/1",
         "name": name,
-        "task": "classification",
+        "task": task,
         "input": {"height": SIDE, "width": SIDE, "resize": SIDE},
-        "output": {"name": "logits", "dtype": "float32", "size": len(LABELS)},
+        "output": {"name": "points" if points else "logits", "dtype": "float32", "size": logits.shape[1]},
         "labels": "labels.json",
         "graphs": {precision: {"file": f"model.{precision}.onnx", **graph} for precision in precisions},
         "parity": dict.fromkeys(precisions, exact),

@@ -16,6 +16,11 @@ from zoo.files import sha256
 MANIFEST = "manifest.json"
 
 
+def inside(name: str) -> bool:
+    """Whether a file that a manifest lists lies inside the bundle."""
+    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A `name.zoo/` folder whose manifest was read; files are checked when they are used, or all by `check_files`."""
@@ -38,7 +43,7 @@ class Bundle:
         entry = self.manifest.files.get(name)
         if entry is None:
             raise InputError(f"{self.path}: the manifest does not list {name}")
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if not inside(name):
             raise InputError(f"{self.path}: {name} points outside the bundle")
         path = self.path / name
         if not path.is_file():

@@ -53,11 +53,22 @@ def predict(
 
 
 @app.command()
-def verify(bundle: BundlePath, backend: BackendName = "onnxruntime") -> None:
+def verify(
+    bundle: BundlePath,
+    backend: BackendName = "onnxruntime",
+    signed: Annotated[
+        bool, typer.Option("--signature", help="Also check who signed it, with --public-key: exit 1 if it was changed.")
+    ] = False,
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The signer's public key, got from somewhere you trust.")
+    ] = None,
+) -> None:
     """Check every file's hash and run the self-test of every graph. Exit 1 if an answer is off, 2 if a file is."""
     from zoo.engines import Bundle, selftest, sidecar
 
     opened = Bundle.open(bundle)
+    if signed or public_key is not None:
+        _check_signature(bundle, public_key)
     count = opened.check_files()
     typer.echo(f"{bundle}: {count} files are as the manifest says")
     for engine, reason in sidecar.review(bundle):
@@ -72,3 +83,12 @@ def verify(bundle: BundlePath, backend: BackendName = "onnxruntime") -> None:
     bad = [outcome.precision for outcome in outcomes if not outcome.passed]
     if bad:
         raise VerdictError(f"{bundle}: the self-test of {', '.join(bad)} failed on {backend}")
+
+
+def _check_signature(bundle: Path, public_key: Path | None) -> None:
+    from zoo.engines import signature
+
+    if public_key is None:
+        raise InputError("--signature needs --public-key PEM: without the signer's key a signature proves nothing")
+    signature.verify(bundle, public_key)
+    typer.echo(f"{bundle}: signed by the holder of {public_key}, engines/ apart")

@@ -41,6 +41,11 @@ class Task:
         """How many numbers the network answers with."""
         return len(self.labels)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """A name for each of the outputs."""
+        return self.labels
+
     def columns(self, labels: Sequence[str]) -> npt.NDArray[np.int64]:
         """Which of the outputs belong to some of the labels. `InputError` for a label that is not there."""
         for label in labels:
@@ -150,6 +155,11 @@ class Keypoints(Task):
     def outputs(self) -> int:
         """Two for each point."""
         return 2 * len(self.labels)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Two for each point: `nose_tip.x`, `nose_tip.y`."""
+        return [f"{label}.{axis}" for label in self.labels for axis in "xy"]
 
     def score(self, outputs: Floats, targets: Array) -> dict[str, float]:
         """`rmse`: root mean squared coordinate error of all marked points, in pixels of the network's picture.
