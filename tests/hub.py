@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound", **commit})
         return self._answer(200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', **commit})
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def do_PUT(self) -> None:
         self.server.objects[self.path.split("/")[-1]] = self._body()

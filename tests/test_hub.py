@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 from conftest import one_line
 from hub import TOKEN, Hub, running
+from huggingface_hub import constants
 from tiny import tiny_bundle
 from world import add_plan
 
@@ -24,8 +24,8 @@ from zoo.errors import EnvironmentProblem, InputError
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that this process's library talks to, with the right token."""
     with running() as server:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield server
 
@@ -100,7 +100,7 @@ def test_a_manifest_cannot_write_outside_the_bundle(hub, bundle, tmp_path):
 
 def test_what_the_hub_refuses_is_one_line(hub, bundle, tmp_path, monkeypatch):
     out = tmp_path / "back.zoo"
-    with pytest.raises(InputError, match="no me/other on .*HF_TOKEN"):
+    with pytest.raises(InputError, match=r"no me/other on .*HF_TOKEN"):
         pull("me/other", out)
     with pytest.raises(InputError, match="is no repository's name"):
         pull("me//tiny", out)
@@ -116,7 +116,7 @@ def test_what_the_hub_refuses_is_one_line(hub, bundle, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"refuses me/tiny \(401\)") as refused:
         push(bundle, "me/tiny")
     assert "hf_wrong" not in str(refused.value)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     with pytest.raises(EnvironmentProblem, match=r"cannot reach http://127\.0\.0\.1:9"):
         pull("me/tiny", out)
     assert not out.exists()

@@ -90,7 +90,7 @@ def test_a_library_that_raises_is_a_row_with_its_one_line(bundle: Path) -> None:
     reasons = [row.error for row in run([broken, unfit]).rows]
     assert reasons == [
         "onnxruntime has no device 'tpu'; there are: cpu, cuda",
-        "no backend called 'nonsense'; there are: onnxruntime, openvino",
+        "no backend called 'nonsense'; there are: onnxruntime, openvino, tensorrt, aotinductor",
     ]
 
 

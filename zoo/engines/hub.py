@@ -106,13 +106,14 @@ def _hub(repository: str) -> Iterator[Any]:
     """The hub's library; its errors become ours, in one line."""
     try:
         import huggingface_hub
-        from huggingface_hub import errors
+        from huggingface_hub import constants, errors
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError:
         raise missing_package("huggingface_hub", "hub", "the Hugging Face hub") from None
     if not sys.stderr.isatty():
-        huggingface_hub.utils.disable_progress_bars()  # a log would get a line for each refresh
+        disable_progress_bars()  # a log would get a line for each refresh
     rights = "the token comes from HF_TOKEN or `hf auth login`"
-    where = huggingface_hub.constants.ENDPOINT
+    where = constants.ENDPOINT
     try:
         yield huggingface_hub
     except errors.RevisionNotFoundError:

@@ -9,6 +9,7 @@ engines are built later, on each machine. A key is an elliptic curve's (P-256, P
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,5 +61,12 @@ def verify(folder: Path, public_key: str | Path) -> None:
     try:
         config.verify(folder, folder / FILE)
     except Exception as error:  # several libraries raise their own below; whatever it is, nothing is proven
-        reason = " ".join(str(error).split()) or "it was not made with this key"
-        raise VerdictError(f"{folder}: the signature does not hold: {reason}") from None
+        raise VerdictError(f"{folder}: the signature does not hold: {_reason(str(error))}") from None
+
+
+def _reason(message: str) -> str:
+    """The library's message in one line, digests left out: which files are others than those that were signed."""
+    found = [f"{name} was changed" for name in re.findall(r"Hash mismatch for '([^']+)'", message)]
+    for word, what in (("Extra", "added"), ("Missing", "removed")):
+        found += [f"{names} was {what}" for names in re.findall(rf"{word} files [^:]*: ([^\"'\]]+)", message)]
+    return "; ".join(found) or " ".join(message.split()) or "it was not made with this key"
