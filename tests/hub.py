@@ -51,6 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._answer(200, [self._entry(*item) for item in self.server.files[repository].items()])
             return self._answer(200, {"id": repository, "sha": self.server.sha(repository), "siblings": []})
         repository, path = "/".join(words[:2]), "/".join(words[4:])
+        if repository not in self.server.files:
+            return self._answer(404, {"error": "no such page"})
         commit = {"X-Repo-Commit": self.server.sha(repository)}
         content = self.server.files[repository].get(path)
         if content is None:

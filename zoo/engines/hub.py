@@ -65,7 +65,9 @@ def pull(repository: str, out: Path, *, revision: str = "main", public_key: Path
         commit = hub.HfApi().repo_info(repository, revision=revision).sha
         manifest = _manifest(hub, repository, commit)
         with atomic_folder(out) as folder:
-            hub.snapshot_download(repository, revision=commit, local_dir=folder, allow_patterns=_patterns(manifest))
+            hub.HfApi().snapshot_download(
+                repository, revision=commit, local_dir=folder, allow_patterns=_patterns(manifest)
+            )
             shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's notes on what it downloaded
             _check(folder, repository, public_key)
     return Bundle.open(out)
@@ -85,7 +87,9 @@ def _manifest(hub: Any, repository: str, commit: str) -> Manifest:
     """The manifest alone: it says which of a repository's files are the bundle's."""
     with tempfile.TemporaryDirectory() as place:
         try:
-            manifest = read_manifest(Path(hub.hf_hub_download(repository, MANIFEST, revision=commit, local_dir=place)))
+            manifest = read_manifest(
+                Path(hub.HfApi().hf_hub_download(repository, MANIFEST, revision=commit, local_dir=place))
+            )
         except hub.errors.RemoteEntryNotFoundError:
             raise InputError(f"{repository} is no bundle: it has no {MANIFEST}") from None
         except InputError as error:
