@@ -1,0 +1,66 @@
+// Structs full of any bytes in calls that must not trust them. Pointers are ours: no library can check those.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "bundles.hpp"
+
+namespace {
+
+struct Ready {
+  Ready() {
+    write_bundle(folder);
+    const zoo_options options = test_options();
+    zoo_model_open(folder.path().c_str(), &options, &model, nullptr);
+    zoo_context_create(model, &context, nullptr);
+  }
+  Folder folder;
+  zoo_model* model = nullptr;
+  zoo_context* context = nullptr;
+};
+
+// The next bytes of the input as a T; zeros where they end.
+template <typename T>
+T next(const uint8_t*& data, size_t& size) {
+  T value{};
+  const size_t have = std::min(size, sizeof(T));
+  if (have > 0) std::memcpy(&value, data, have);
+  data += have;
+  size -= have;
+  return value;
+}
+
+// A wild struct_size would be the caller's lie about its own memory: either plausible or caught.
+size_t struct_size(uint8_t choice, size_t right) { return choice % 4 == 0 ? choice : choice % 4 == 1 ? right + choice : right; }
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static Ready ready;
+  uint8_t images[2 * kHeight * kWidth * 3], small[16] = {};
+  float answers[2 * kOutputs];
+  const uint8_t choice = next<uint8_t>(data, size);
+
+  zoo_tensor in = next<zoo_tensor>(data, size), out = next<zoo_tensor>(data, size);
+  in.struct_size = struct_size(choice, sizeof in);
+  out.struct_size = struct_size(static_cast<uint8_t>(choice >> 2), sizeof out);
+  if (choice & 1) in.dtype = ZOO_UINT8, in.rank = 4, out.dtype = ZOO_FLOAT32, out.rank = 2;
+  if (choice & 2) in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3, out.shape[1] = kOutputs;
+  in.data = images;
+  in.size = std::min(in.size, sizeof images);
+  out.data = answers;
+  out.size = std::min(out.size, sizeof answers);
+  std::memset(images, choice, sizeof images);
+  zoo_run(ready.context, &in, &out, nullptr);
+
+  zoo_picture picture = next<zoo_picture>(data, size);
+  const std::vector<uint8_t> rest(data, data + size);
+  picture.struct_size = struct_size(choice, sizeof picture);
+  picture.data = rest.empty() ? small : rest.data();
+  picture.size = std::min(picture.size, rest.empty() ? sizeof small : rest.size());
+  zoo_prediction prediction = ZOO_INIT(zoo_prediction);
+  zoo_predict(ready.context, &picture, &prediction, nullptr);
+  return 0;
+}

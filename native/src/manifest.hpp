@@ -1,0 +1,34 @@
+// manifest.json of a bundle, schema zoo.bundle/1: the part of it that running needs. zoo/engines/manifest.py is the
+// schema's definition; keys it does not have are refused here as there.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "zoo/zoo.h"
+
+namespace zoo_impl {
+
+struct FileEntry {
+  std::string sha256;
+  uint64_t bytes = 0;
+};
+
+struct Manifest {
+  std::string name;
+  zoo_task task = ZOO_CLASSIFICATION;
+  std::string input, output;
+  uint32_t height = 0, width = 0, resize = 0, outputs = 0;
+  std::string labels;                         // file
+  std::map<std::string, std::string> graphs;  // precision to file
+  std::string selftest;                       // file
+  std::map<std::string, double> tolerance;    // precision to the largest accepted difference
+  std::map<std::string, FileEntry> files;
+
+  // Throws Failure: ZOO_E_CORRUPT, or ZOO_E_VERSION for a schema that this library does not know.
+  static Manifest parse(std::string_view text);
+};
+
+}  // namespace zoo_impl

@@ -1,0 +1,126 @@
+// The parts below the C border: JSON, manifests, hashes, orientation, resizing.
+#include <cstdlib>
+#include <cstring>
+
+#include "bundles.hpp"
+#include "check.hpp"
+#include "cpu.hpp"
+#include "decode.hpp"
+#include "failure.hpp"
+#include "framer.hpp"
+#include "json.hpp"
+#include "manifest.hpp"
+#include "resize.hpp"
+#include "sha256.hpp"
+
+using namespace zoo_impl;
+
+TEST(sha256_gives_the_published_digests) {
+  CHECK(sha256("", 0) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(sha256("abc", 3) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const std::string million(1000000, 'a');
+  CHECK(sha256(million.data(), million.size()) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(json_reads_what_is_json) {
+  const Json json = Json::parse(" {\"a\": [1, -0.5e2, true, false, null, \"\\u00e9\\ud83d\\ude00\\n\"], \"b\": {}} ");
+  const std::vector<Json>& list = json.at("a", "x").list("x");
+  CHECK(list.size() == 6);
+  CHECK(list[0].whole("x", 10) == 1);
+  CHECK(list[1].number("x") == -50);
+  CHECK(list[5].text("x") == "\xc3\xa9\xf0\x9f\x98\x80\n");
+}
+
+TEST(json_refuses_what_is_not) {
+  for (const char* text :
+       {"", "{", "[1,]", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "{'a':1}", "[01]", "[1.]", "[.5]", "[+1]", "[1e]", "[NaN]",
+        "[Infinity]", "[1e999]", "[tru]", "\"\t\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\u0000\"",
+        "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"open", "[1] 2", "// x\n[1]"})
+    CHECK_FAILS(ZOO_E_CORRUPT, "JSON", Json::parse(text));
+  CHECK_FAILS(ZOO_E_CORRUPT, "twice", Json::parse("{\"a\": 1, \"b\": 2, \"a\": 3}"));
+  CHECK_FAILS(ZOO_E_CORRUPT, "nested", Json::parse(std::string(100000, '[')));
+}
+
+static std::string edited(const std::string& from, const std::string& to) {
+  std::string text = manifest_text();
+  const size_t at = text.find(from);
+  if (at == std::string::npos) std::abort();
+  return text.replace(at, from.size(), to);
+}
+
+TEST(manifests_are_read_strictly) {
+  const Manifest manifest = Manifest::parse(manifest_text());
+  CHECK(manifest.height == kHeight && manifest.width == kWidth && manifest.outputs == kOutputs);
+  CHECK(manifest.graphs.at("fp32") == "model.fp32.onnx");
+  CHECK_FAILS(ZOO_E_VERSION, "zoo.bundle/9", Manifest::parse(edited("zoo.bundle/1", "zoo.bundle/9")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "'extra'", Manifest::parse(edited("\"name\": \"tiny\"", "\"extra\": 1")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "'labels' is missing", Manifest::parse(edited("\"labels\": \"labels.json\",", "")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "input.layout", Manifest::parse(edited("NHWC", "NCHW")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "task", Manifest::parse(edited("classification", "detection")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "input.height", Manifest::parse(edited("\"height\": 6", "\"height\": 0")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "input.height", Manifest::parse(edited("\"height\": 6", "\"height\": 1e9")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "input.height", Manifest::parse(edited("\"height\": 6", "\"height\": 6.5")));
+  CHECK_FAILS(ZOO_E_CORRUPT, "does not list other", Manifest::parse(edited("\"file\": \"model", "\"file\": \"other")));
+}
+
+TEST(paths_that_leave_the_bundle_are_refused) {
+  for (const char* path : {"../README.md", "/etc/passwd", "a/../../b", "a//b", "./a", "a/.", "", "a\\\\b", "a/"})
+    CHECK_FAILS(ZOO_E_CORRUPT, "outside", Manifest::parse(edited("\"README.md\"", std::string("\"") + path + "\"")));
+}
+
+TEST(orientation_is_found_in_both_byte_orders_and_in_xmp) {
+  const uint8_t little[] = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0};
+  const uint8_t big[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 8, 0, 0};
+  CHECK(exif_orientation(little, sizeof little) == 6);
+  CHECK(exif_orientation(big, sizeof big) == 8);
+  for (size_t size = 0; size < sizeof little; ++size) CHECK(exif_orientation(little, size) == 0);
+  const std::string xmp = "<x tiff:Orientation=\"3\">";
+  CHECK(xmp_orientation(reinterpret_cast<const uint8_t*>(xmp.data()), xmp.size()) == 3);
+  CHECK(xmp_orientation(reinterpret_cast<const uint8_t*>(xmp.data()), 20) == 0);
+}
+
+TEST(turning_puts_every_corner_where_exif_says) {
+  Canvas from, to;
+  from.resize(3, 2);
+  for (uint32_t i = 0; i < 6; ++i) std::memset(from.row(0) + 3 * i, static_cast<int>(i), 3);
+  // The stored picture is 0 1 2 / 3 4 5; the first and last pixel of the upright one.
+  const int first[] = {2, 5, 3, 0, 3, 5, 2}, last[] = {3, 0, 2, 5, 2, 0, 3};
+  for (int orientation = 2; orientation <= 8; ++orientation) {
+    turn(from, orientation, to);
+    CHECK(to.width() == (orientation >= 5 ? 2u : 3u));
+    CHECK(to.row(0)[0] == first[orientation - 2]);
+    CHECK(to.row(to.height() - 1)[(to.width() - 1) * 3] == last[orientation - 2]);
+  }
+}
+
+TEST(vector_code_gives_the_bits_of_plain_code) {
+  if (!cpu().avx2) return;
+  for (const auto& [in, out] : std::vector<std::pair<uint32_t, uint32_t>>{{500, 341}, {37, 90}, {1000, 16}, {5, 4}, {1, 7}}) {
+    Taps taps;
+    taps.prepare(in, out, out / 4, out, true);
+    const std::vector<uint8_t> rgb = pattern(in + 16, 1);  // with room to read past the end
+    const uint32_t kept = out - out / 4;
+    std::vector<uint8_t> plain(kept * 3 + 4), fast(kept * 3 + 4);
+    across_plain(rgb.data(), plain.data(), taps);
+    across_avx2(rgb.data(), fast.data(), taps);
+    CHECK(std::memcmp(plain.data(), fast.data(), kept * 3) == 0);
+
+    const std::vector<uint8_t> column = pattern(61, in);  // 183 bytes: eleven vectors and a rest
+    for (uint32_t i = 0; i < kept; ++i) {
+      std::vector<const uint8_t*> rows;
+      for (uint32_t y = 0; y < taps.count[i]; ++y) rows.push_back(column.data() + (taps.first[i] + y) * 183);
+      uint8_t a[183], b[183];
+      down_plain(rows.data(), &taps.weight[i * taps.room], taps.count[i], a, sizeof a);
+      down_avx2(rows.data(), &taps.weight[i * taps.room], taps.count[i], b, sizeof b);
+      CHECK(std::memcmp(a, b, sizeof a) == 0);
+    }
+  }
+}
+
+TEST(framing_rounds_halves_to_even_as_python) {
+  const Crop crop = crop_of({500, 375}, {256, 224, 224});
+  CHECK(crop.width == 341 && crop.height == 256 && crop.left == 58 && crop.top == 16);
+  CHECK(crop_of({5, 2}, {1, 1, 1}).width == 2);   // 2.5
+  CHECK(crop_of({7, 2}, {1, 1, 1}).width == 4);   // 3.5
+  CHECK(crop_of({10, 10}, {4, 8, 6}).height == 8);  // never smaller than the crop
+}

@@ -1,0 +1,142 @@
+// Pictures through the C border: good ones, and every way in which they are not.
+#include <cstdlib>
+#include <cstring>
+
+#include "bundles.hpp"
+#include "check.hpp"
+
+namespace {
+
+struct Framer {
+  Framer() { zoo_framer_create(&handle, nullptr); }
+  ~Framer() { zoo_framer_free(handle); }
+
+  zoo_status read(const std::vector<uint8_t>& bytes, zoo_encoding encoding = ZOO_ENCODED) {
+    picture.data = bytes.data();
+    picture.size = bytes.size();
+    picture.encoding = encoding;
+    return read();
+  }
+
+  zoo_status read() {
+    out.data = pixels;
+    out.size = sizeof pixels;
+    out.dtype = ZOO_UINT8;
+    out.rank = 3;
+    out.shape[0] = 12, out.shape[1] = 16, out.shape[2] = 3;
+    return zoo_framer_read(handle, &framing, &picture, &out, &extent, &error);
+  }
+
+  zoo_framer* handle = nullptr;
+  zoo_framing framing = {sizeof(zoo_framing), 14, 12, 16};
+  zoo_picture picture = ZOO_INIT(zoo_picture);
+  zoo_tensor out = ZOO_INIT(zoo_tensor);
+  zoo_extent extent = ZOO_INIT(zoo_extent);
+  zoo_error error = ZOO_INIT(zoo_error);
+  uint8_t pixels[12 * 16 * 3] = {};
+};
+
+}  // namespace
+
+TEST(a_png_and_its_pixels_give_the_same) {
+  Framer framer;
+  const std::vector<uint8_t> rgb = pattern(40, 30);
+  CHECK(framer.read(as_png(rgb, 40, 30)) == ZOO_OK);
+  CHECK(framer.extent.width == 40 && framer.extent.height == 30);
+  uint8_t from_png[sizeof framer.pixels];
+  std::memcpy(from_png, framer.pixels, sizeof from_png);
+  framer.picture.width = 40;
+  framer.picture.height = 30;
+  CHECK(framer.read(rgb, ZOO_RGB) == ZOO_OK);
+  CHECK(std::memcmp(from_png, framer.pixels, sizeof from_png) == 0);
+}
+
+TEST(pixels_with_a_stride_are_read_to_their_last_byte_and_no_further) {
+  Framer framer;
+  const std::vector<uint8_t> dense = pattern(40, 30);
+  framer.picture.width = 40;
+  framer.picture.height = 30;
+  CHECK(framer.read(dense, ZOO_RGB) == ZOO_OK);
+  uint8_t expected[sizeof framer.pixels];
+  std::memcpy(expected, framer.pixels, sizeof expected);
+  std::vector<uint8_t> wide(130 * 29 + 120);  // the last row has no gap behind it; address sanitizer watches
+  for (size_t y = 0; y < 30; ++y) std::memcpy(&wide[y * 130], &dense[y * 120], 120);
+  framer.picture.stride = 130;
+  CHECK(framer.read(wide, ZOO_RGB) == ZOO_OK);
+  CHECK(std::memcmp(expected, framer.pixels, sizeof expected) == 0);
+}
+
+TEST(impossible_pixels_are_refused) {
+  Framer framer;
+  const std::vector<uint8_t> rgb = pattern(40, 30);
+  struct { uint32_t width, height; int64_t stride; zoo_status expected; } cases[] = {
+      {0, 30, 0, ZOO_E_ARGUMENT},       {40, 0, 0, ZOO_E_ARGUMENT},
+      {40, 31, 0, ZOO_E_SHAPE},         {40, 30, -120, ZOO_E_SHAPE},
+      {40, 30, 119, ZOO_E_SHAPE},       {40, 30, INT64_MAX, ZOO_E_SHAPE},
+      {40, 30, INT64_MIN, ZOO_E_SHAPE}, {UINT32_MAX, UINT32_MAX, 0, ZOO_E_ARGUMENT},
+      {1, UINT32_MAX, 0, ZOO_E_ARGUMENT}};
+  for (const auto& one : cases) {
+    framer.picture.width = one.width;
+    framer.picture.height = one.height;
+    framer.picture.stride = one.stride;
+    CHECK(framer.read(rgb, ZOO_RGB) == one.expected);
+    CHECK(framer.error.text[0] != '\0');
+  }
+}
+
+TEST(what_is_no_picture_is_a_status) {
+  Framer framer;
+  const std::vector<uint8_t> jpeg = as_jpeg(pattern(40, 30), 40, 30), png = as_png(pattern(40, 30), 40, 30);
+  const std::string words = "GIF89a and more";
+  CHECK(framer.read({}) == ZOO_E_ARGUMENT);
+  CHECK(framer.read({words.begin(), words.end()}) == ZOO_E_FORMAT);
+  CHECK(framer.read(jpeg, ZOO_PNG) == ZOO_E_FORMAT);
+  CHECK(framer.read(png, ZOO_JPEG) == ZOO_E_FORMAT);
+  CHECK(framer.read(jpeg, 99) == ZOO_E_ARGUMENT);
+  CHECK(framer.read(jpeg) == ZOO_OK);  // and the framer still works
+}
+
+TEST(truncated_files_are_refused_at_every_length) {
+  Framer framer;
+  for (const std::vector<uint8_t>& whole : {as_jpeg(pattern(40, 30), 40, 30), as_png(pattern(40, 30), 40, 30)}) {
+    // A PNG without its last chunk, or a JPEG without its end marker, still has all pixels.
+    for (size_t size = 0; size + 16 < whole.size(); ++size)
+      CHECK(framer.read({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}) != ZOO_OK);
+    CHECK(framer.read(whole) == ZOO_OK);
+  }
+}
+
+TEST(flipped_bytes_never_crash) {
+  Framer framer;
+  for (std::vector<uint8_t> bytes : {as_jpeg(pattern(40, 30), 40, 30), as_png(pattern(40, 30), 40, 30)})
+    for (size_t at = 0; at < bytes.size(); ++at)
+      for (int bit : {1, 16, 128}) {
+        const uint8_t before = bytes[at];
+        bytes[at] = static_cast<uint8_t>(before ^ bit);
+        framer.read(bytes);
+        bytes[at] = before;
+      }
+}
+
+TEST(a_header_that_promises_a_huge_picture_is_a_status) {
+  Framer framer;
+  std::vector<uint8_t> jpeg = as_jpeg(pattern(40, 30), 40, 30);
+  for (size_t at = 0; at + 9 < jpeg.size(); ++at)
+    if (jpeg[at] == 0xFF && jpeg[at + 1] == 0xC0) std::memset(&jpeg[at + 5], 0xFF, 4);  // height, width: 65535
+  CHECK(framer.read(jpeg) == ZOO_E_CORRUPT);
+  std::vector<uint8_t> png = as_png(pattern(40, 30), 40, 30);
+  std::memset(&png[16], 0x7F, 8);  // its checksum is wrong then, too
+  CHECK(framer.read(png) == ZOO_E_CORRUPT);
+}
+
+TEST(framings_out_of_range_are_refused) {
+  Framer framer;
+  const std::vector<uint8_t> png = as_png(pattern(40, 30), 40, 30);
+  framer.framing.resize = 0;
+  CHECK(framer.read(png) == ZOO_E_ARGUMENT);
+  framer.framing.resize = 1 << 20;
+  CHECK(framer.read(png) == ZOO_E_ARGUMENT);
+  framer.framing.resize = 14;
+  framer.framing.width = 17;  // the output is for 16
+  CHECK(framer.read(png) == ZOO_E_SHAPE);
+}
