@@ -2,12 +2,14 @@
 #   make demo        the whole line on real digits, a few minutes
 #   make test        lint, types and every test that is not slow
 #   make test-slow   the slow tests: the whole demo, training on real pictures, a clean environment
+#   make native      libzoo, in build/native: needs cmake, a C++ compiler, libjpeg-turbo and libpng
+#   make native-test its own tests, plain and under sanitizers, and 30 s of each fuzz target (FUZZ_SECONDS)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint types format clean
+.PHONY: demo test test-slow native native-test lint types format clean
 
 demo: $(READY)
 	$(BIN)/zoo demo
@@ -18,6 +20,14 @@ test: lint types
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# The OpenVINO backend is built where the virtual environment has OpenVINO's headers.
+native:
+	cmake -S . -B build/native -DZOO_TESTS=ON -DOpenVINO_DIR="$$($(BIN)/python -c 'import openvino, pathlib; print(pathlib.Path(openvino.__file__).parent / "cmake")' 2>/dev/null)"
+	cmake --build build/native --parallel
+
+native-test:
+	native/test.sh
 
 lint: $(READY)
 	$(BIN)/ruff check .

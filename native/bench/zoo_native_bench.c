@@ -2,7 +2,7 @@
  *
  *   zoo-native-bench BUNDLE [--backend B] [--precision P] [--threads N] [--seconds S] [PHOTO.jpg ...]
  *
- * Every list under "rounds" is one round of calls that followed each other, in nanoseconds for each call:
+ * The bundle's self-test runs first. Every list under "rounds" is one round of calls that followed each other, in nanoseconds for each call:
  *   call        zoo_run: pixels in host memory in, answers out
  *   backend     the plug-in's own run, without libzoo around it; its rounds alternate with those of `call`
  *   image       JPEG bytes in, answer out, over the photographs in turn
@@ -267,6 +267,7 @@ int main(int argc, char **argv) {
   }
   check(zoo_model_open(argv[1], &options, &model, &error), "zoo_model_open");
   check(zoo_model_describe(model, &info, &error), "zoo_model_describe");
+  check(zoo_model_selftest(model, NULL, &error), "wrong answers are not timed"); /* fast but wrong is no result */
   memset(&s, 0, sizeof s);
   s.photos = photos;
   s.photo_count = photo_count;

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# What `make native-test` runs: the native tests plain, under AddressSanitizer with UBSan, and under ThreadSanitizer;
+# then each fuzz target for FUZZ_SECONDS (30) on the committed corpus, where clang is installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+
+if ! command -v cmake >/dev/null || ! command -v c++ >/dev/null; then
+  echo "native-test: needs cmake and a C++ compiler" >&2
+  exit 4
+fi
+
+run() { # NAME SETTING...
+  local name=$1
+  shift
+  cmake -S . -B "build/native-$name" -DZOO_TESTS=ON -DZOO_BENCH=OFF "$@" >/dev/null
+  cmake --build "build/native-$name" --parallel "$jobs" >/dev/null
+  echo "native-test: $name"
+  "build/native-$name/bin/zoo_tests"
+}
+
+run plain
+run asan -DZOO_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo
+run tsan -DZOO_SANITIZE=thread -DCMAKE_BUILD_TYPE=RelWithDebInfo
+
+if ! command -v clang++ >/dev/null; then
+  echo "native-test: no clang++, so nothing is fuzzed" >&2
+  exit 0
+fi
+cmake -S . -B build/native-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DZOO_FUZZ=ON -DZOO_BENCH=OFF \
+  -DZOO_SANITIZE=fuzzer-no-link,address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
+cmake --build build/native-fuzz --parallel "$jobs" >/dev/null
+for target in manifest picture api; do
+  # New inputs go to the build folder; the committed corpus is what `libFuzzer -merge=1` left of 10-minute runs.
+  mkdir -p "build/corpus/$target"
+  echo "native-test: fuzz_$target for ${FUZZ_SECONDS:=30} s"
+  "build/native-fuzz/bin/fuzz_$target" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
+    -print_final_stats=0 -verbosity=0 -artifact_prefix="build/corpus/" "build/corpus/$target" "native/fuzz/corpus/$target"
+done

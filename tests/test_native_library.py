@@ -1,0 +1,190 @@
+"""libzoo as an app gets it: its own tests, the installed package, the examples, and Python's answers from C."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from libzoo import checked, python, runtime
+from PIL import Image
+
+import zoo
+from zoo.engines import BACKENDS
+from zoo.engines.manifest import FileEntry, Graph, Input, Manifest, Output, SelfTest
+from zoo.files import sha256
+
+SHARED = ("onnxruntime", "openvino")  # the backends that Python and libzoo both have
+
+
+def test_the_native_tests_pass(built):
+    assert " 0 checks failed" in checked(built / "bin" / "zoo_tests").stdout
+    for program in ("zoo_header_c", "zoo_header_cpp"):
+        checked(built / "bin" / program)
+
+
+def test_only_the_documented_names_are_exported(installed):
+    shown = checked("nm", "-D", "--defined-only", installed / "lib" / "libzoo.so.1").stdout
+    names = sorted(line.split()[-1].partition("@")[0] for line in shown.splitlines() if " T " in line)
+    assert names == (ROOT / "native" / "tests" / "symbols.txt").read_text().split()
+    for plugin in (installed / "lib").glob("libzoo_backend_*.so"):
+        shown = checked("nm", "-D", "--defined-only", plugin).stdout
+        assert [line.split()[-1] for line in shown.splitlines() if " T " in line] == ["zoo_backend_entry"]
+    declared = (ROOT / "native" / "include" / "zoo" / "zoo.h").read_text()
+    assert all(f"{name}(" in declared for name in names)
+
+
+def test_the_library_is_small_and_has_a_soname(installed):
+    library = installed / "lib" / "libzoo.so.1"
+    assert library.stat().st_size < 1_000_000
+    assert "[libzoo.so.1]" in checked("readelf", "-d", library).stdout
+
+
+def test_the_manifest_keys_are_pythons():
+    """zoo/engines/manifest.py is the schema; what libzoo reads strictly has the same keys."""
+    source = (ROOT / "native" / "src" / "manifest.cpp").read_text()
+    top = [field.alias or name for name, field in Manifest.model_fields.items()]
+    for keys in (top, Input.model_fields, Output.model_fields, SelfTest.model_fields, FileEntry.model_fields):
+        listed = ", ".join(f'"{key}"' for key in keys)
+        assert "{" + listed + "}" in " ".join(source.split()), f"native/src/manifest.cpp does not list {listed}"
+
+
+@pytest.fixture(scope="module")
+def examples(installed, tmp_path_factory):
+    """The examples, built in a clean folder from the installed package: by find_package and by pkg-config."""
+    folder = tmp_path_factory.mktemp("examples")
+    source = shutil.copytree(ROOT / "examples", folder / "source")
+    checked("cmake", "-S", source, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={installed}")
+    checked("cmake", "--build", folder / "build")
+    found = {"C, find_package": folder / "build" / "classify_c", "C++": folder / "build" / "classify_cpp"}
+    if shutil.which("pkg-config"):
+        flags = checked("pkg-config", "--cflags", "--libs", installed / "lib" / "pkgconfig" / "zoo.pc").stdout.split()
+        own = folder / "with-pkg-config"
+        checked("cc", "-std=c99", source / "classify.c", *flags, f"-Wl,-rpath,{installed / 'lib'}", "-o", own)
+        found["C, pkg-config"] = own
+    return found
+
+
+def save_pictures(folder):
+    """A JPEG and a PNG that every decoder sees alike."""
+    random = np.random.default_rng(5)
+    image = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((120, 90))
+    image.save(folder / "a.jpg", quality=92)
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "b.png")
+    return [folder / "a.jpg", folder / "b.png"]
+
+
+def tiny_bundle(folder, task):
+    """A bundle whose graph is one matrix product, without any training."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(6)
+    labels = ["left eye", "nose", "mouth"]
+    size = 2 * len(labels) if task == "keypoints" else len(labels)
+    output = "points" if task == "keypoints" else "logits"
+    weight = random.normal(0, 2e-4, (8 * 10 * 3, size)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["float"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "weight"], [output]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 8, 10, 3])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", size])],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    from safetensors.numpy import save_file
+
+    folder.mkdir()
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.fp32.onnx"
+    )
+    (folder / "labels.json").write_text(json.dumps(labels))
+    inputs = random.integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
+    answers = (inputs.reshape(3, -1).astype(np.float32) @ weight).astype(np.float32)
+    save_file({"image": inputs, "fp32": answers}, folder / "selftest.safetensors")
+    facts = Graph(file="model.fp32.onnx", opset=17, nodes=3, casts=1, low_precision_share=1.0)
+    files = {path.name: FileEntry(sha256=sha256(path), bytes=path.stat().st_size) for path in folder.iterdir()}
+    manifest = Manifest.model_validate(
+        {
+            "schema": "zoo.bundle/1",
+            "name": "tiny",
+            "task": task,
+            "input": Input(height=8, width=10, resize=12),
+            "output": Output(name=output, size=size),
+            "labels": "labels.json",
+            "graphs": {"fp32": facts},
+            "parity": {},
+            "accuracy": {"metric": "x", "split": "test", "images": 3, "torch": 1.0, "graphs": {"fp32": 1.0}},
+            "selftest": SelfTest(file="selftest.safetensors", images=3, tolerance={"fp32": 1e-3}),
+            "cost": {"parameters": 1, "buffers": 0, "macs": 1},
+            "provenance": {},
+            "files": files,
+        }
+    )
+    (folder / "manifest.json").write_text(manifest.to_json())
+    return folder
+
+
+def numbers(line: str) -> list[float]:
+    """`cat 0.5, dog 0.25` -> [0.5, 0.25]; `nose (3.0, -1.5)` -> [3.0, -1.5]."""
+    return [float(word) for word in re.findall(r"-?\d+\.\d+", line)]
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging", "keypoints"])
+def test_c_and_cpp_give_pythons_answers(examples, bundle_path, tmp_path, task):
+    bundle = bundle_path if task == "classification" else tiny_bundle(tmp_path / "tiny.zoo", task)
+    engine = zoo.load(bundle)
+    pictures = save_pictures(tmp_path)
+    for name, program in examples.items():
+        lines = checked(program, bundle, *pictures, env=runtime()).stdout.splitlines()
+        assert len(lines) == len(pictures), name
+        for picture, line in zip(pictures, lines, strict=True):
+            path, _, answer = line.partition(": ")
+            assert path == str(picture)
+            expected = engine.predict(picture)
+            if task == "keypoints":
+                np.testing.assert_allclose(numbers(answer), expected.points.ravel(), atol=0.11)
+            else:
+                best = expected.top(3)
+                assert [part.rpartition(" ")[0] for part in answer.split(", ")] == [label for label, _ in best]
+                np.testing.assert_allclose(numbers(answer), [score for _, score in best], atol=1e-3)
+
+
+def test_a_missing_picture_is_one_line_and_the_others_are_answered(examples, bundle_path, tmp_path):
+    pictures = save_pictures(tmp_path)
+    command = [examples["C, find_package"], bundle_path, tmp_path / "none.jpg", *pictures]
+    done = subprocess.run(command, env=runtime(), capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stdout.splitlines()), len(done.stderr.splitlines())) == (2, 2, 1)
+
+
+def test_every_backend_passes_the_selftest_in_c(built, bundle_path):
+    """zoo-native-bench runs the self-test before it times anything."""
+    assert set(SHARED) <= set(BACKENDS)
+    for backend in SHARED:
+        for precision in ("fp32", "int8"):
+            command = [built / "bin" / "zoo-native-bench", bundle_path, "--backend", backend, "--precision", precision]
+            found = json.loads(checked(*command, "--threads", "1", "--seconds", "0.02", env=runtime()).stdout)
+            assert (found["backend"], found["precision"], found["threads"]) == (backend, precision, 1)
+            assert found["call"]["rounds"]
+            assert min(found["sharing"]["two"]) > 0
+
+
+def test_python_says_where_the_library_is():
+    """Without a compiled library inside the package, one line says how to get it."""
+    command = [sys.executable, "-m", "zoo", "--prefix"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        assert (ROOT / done.stdout.strip() / "include" / "zoo" / "zoo.h").is_file()
+    else:
+        assert done.returncode == 4
+        assert "needs a C++ compiler" in done.stderr
+    assert python("-m", "zoo", "--version").strip() == zoo.__version__
