@@ -13,15 +13,15 @@ fi
 run() { # NAME SETTING...
   local name=$1
   shift
-  cmake -S . -B "build/native-$name" -DZOO_TESTS=ON -DZOO_BENCH=OFF "$@" >/dev/null
-  cmake --build "build/native-$name" --parallel "$jobs" >/dev/null
+  cmake -S . -B "build/$name" -DZOO_TESTS=ON "$@" >/dev/null
+  cmake --build "build/$name" --parallel "$jobs" >/dev/null
   echo "native-test: $name"
-  "build/native-$name/bin/zoo_tests"
+  "build/$name/bin/zoo_tests"
 }
 
-run plain
-run asan -DZOO_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo
-run tsan -DZOO_SANITIZE=thread -DCMAKE_BUILD_TYPE=RelWithDebInfo
+run native
+run native-asan -DZOO_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo -DZOO_BENCH=OFF
+run native-tsan -DZOO_SANITIZE=thread -DCMAKE_BUILD_TYPE=RelWithDebInfo -DZOO_BENCH=OFF
 
 if ! command -v clang++ >/dev/null; then
   echo "native-test: no clang++, so nothing is fuzzed" >&2

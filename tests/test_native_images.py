@@ -74,7 +74,6 @@ KINDS = {
     "progressive jpeg": lambda image: encoded(image, "JPEG", progressive=True),
     "grey jpeg": lambda image: encoded(grey(image), "JPEG"),
     "cmyk jpeg": lambda image: encoded(image.convert("CMYK"), "JPEG"),
-    "jpeg without its end": lambda image: encoded(image, "JPEG", quality=90)[:-2],
     "jpeg with XMP": lambda image: encoded(image, "JPEG", xmp=XMP.partition(b"\0")[2]),
     **{f"exif {value}": lambda image, value=value: encoded(image, "JPEG", exif=exif(value)) for value in range(10)},
     "png": lambda image: encoded(image, "PNG"),

@@ -173,7 +173,8 @@ def test_every_backend_passes_the_selftest_in_c(built, bundle_path):
         for precision in ("fp32", "int8"):
             command = [built / "bin" / "zoo-native-bench", bundle_path, "--backend", backend, "--precision", precision]
             found = json.loads(checked(*command, "--threads", "1", "--seconds", "0.02", env=runtime()).stdout)
-            assert (found["backend"], found["precision"], found["threads"]) == (backend, precision, 1)
+            engine = found["engine"]
+            assert (engine["backend"], engine["precision"], engine["threads"]) == (backend, precision, 1)
             assert found["call"]["rounds"]
             assert min(found["sharing"]["two"]) > 0
 

@@ -289,8 +289,8 @@ int main(int argc, char **argv) {
   check(own.table.open(&request, &engine, &error), "the plug-in's open");
   check(own.table.session_create(engine, &s.session, &error), "the plug-in's session");
 
-  printf("{\n  \"schema\": \"zoo.native-bench/1\", \"version\": \"%s\", \"backend\": \"%s\", \"precision\": \"%s\", "
-         "\"device\": \"%s\", \"threads\": %d, \"runtime\": \"%s\",\n",
+  printf("{\n  \"schema\": \"zoo.native-bench/1\", \"version\": \"%s\",\n  \"engine\": {\"backend\": \"%s\", "
+         "\"precision\": \"%s\", \"device\": \"%s\", \"threads\": %d, \"runtime\": \"%s\"},\n",
          zoo_version(), info.backend, info.precision, info.device, info.threads, info.runtime);
   measure("call", call_run, "backend", call_backend, &s, seconds);
   if (photo_count > 0) {

@@ -233,7 +233,10 @@ zoo_status zoo_preprocess(zoo_context* context, const zoo_picture* picture, zoo_
 }
 
 zoo_status zoo_framer_create(zoo_framer** framer, zoo_error* error) {
-  return guarded(error, [&] { *needed(framer, "framer") = new zoo_framer; });
+  return guarded(error, [&] {
+    needed(framer, "framer");  // before there is anything to lose
+    *framer = new zoo_framer;
+  });
 }
 
 void zoo_framer_free(zoo_framer* framer) { delete framer; }

@@ -100,7 +100,7 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
     between_.resize(stride * (end - first));
     for (uint32_t y = first; y < end; ++y) {
       const uint8_t* row = from.pixels + from.stride * y;
-      if (y + 1 == from.height && !from.padded) {  // somebody's memory ends here
+      if (!from.padded && from.stride * (from.height - 1 - y) < kPadding) {  // somebody's memory ends close by
         last_.resize(size_t{from.width} * 3 + kPadding);
         std::memcpy(last_.data(), row, size_t{from.width} * 3);
         row = last_.data();

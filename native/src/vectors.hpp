@@ -16,5 +16,6 @@ struct Vectors {
 
 // The vectors of one precision. Throws Failure(ZOO_E_CORRUPT).
 Vectors read_vectors(const Bytes& bytes, const Manifest& manifest, const std::string& precision);
+Vectors read_vectors(Bytes&& bytes, const Manifest& manifest, const std::string& precision) = delete;  // would dangle
 
 }  // namespace zoo_impl

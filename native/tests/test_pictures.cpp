@@ -66,6 +66,17 @@ TEST(pixels_with_a_stride_are_read_to_their_last_byte_and_no_further) {
   CHECK(std::memcmp(expected, framer.pixels, sizeof expected) == 0);
 }
 
+TEST(tiny_pictures_are_read_to_their_last_byte_and_no_further) {
+  Framer framer;
+  for (uint32_t width = 1; width < 14; ++width)
+    for (uint32_t height = 1; height < 14; ++height) {
+      const std::vector<uint8_t> rgb = pattern(width, height);  // address sanitizer watches its end
+      framer.picture.width = width;
+      framer.picture.height = height;
+      CHECK(framer.read(rgb, ZOO_RGB) == ZOO_OK);
+    }
+}
+
 TEST(impossible_pixels_are_refused) {
   Framer framer;
   const std::vector<uint8_t> rgb = pattern(40, 30);
