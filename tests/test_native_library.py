@@ -111,7 +111,7 @@ def tiny_bundle(folder, task):
     inputs = random.integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
     answers = (inputs.reshape(3, -1).astype(np.float32) @ weight).astype(np.float32)
     save_file({"image": inputs, "fp32": answers}, folder / "selftest.safetensors")
-    facts = Graph(file="model.fp32.onnx", opset=17, nodes=3, casts=1, low_precision_share=1.0)
+    facts = Graph(file="model.fp32.onnx", opset=17, nodes=3, casts=1, weighted=1, low_precision_share=1.0)
     files = {path.name: FileEntry(sha256=sha256(path), bytes=path.stat().st_size) for path in folder.iterdir()}
     manifest = Manifest.model_validate(
         {

@@ -61,8 +61,8 @@ Manifest Manifest::parse(std::string_view text) {
   const std::string& schema = json.at("schema", "manifest").text("schema");
   if (schema != "zoo.bundle/1")
     throw Failure(ZOO_E_VERSION, "schema '" + schema + "' is not known to this version, which reads 'zoo.bundle/1'");
-  json.only({"schema", "name", "task", "input", "output", "labels", "graphs", "parity", "accuracy", "selftest", "cost",
-             "provenance", "files"},
+  json.only({"schema", "name", "task", "input", "output", "labels", "graphs", "parity", "gates", "accuracy", "selftest",
+             "cost", "provenance", "files"},
             "manifest");
   // What was measured when the bundle was made plays no part in running it, but has to be there.
   for (const char* record : {"parity", "accuracy", "cost", "provenance"}) json.at(record, "manifest").object(record);
@@ -72,7 +72,7 @@ Manifest Manifest::parse(std::string_view text) {
   manifest.task = task_named(json.at("task", "manifest").text("task"));
 
   const Json& input = json.at("input", "manifest");
-  input.only({"name", "dtype", "layout", "color", "height", "width", "resize", "filter", "crop"}, "input");
+  input.only({"name", "dtype", "layout", "color", "height", "width", "resize", "filter", "crop", "max_batch"}, "input");
   literal(input, "name", "image", "input");
   literal(input, "dtype", "uint8", "input");
   literal(input, "layout", "NHWC", "input");
