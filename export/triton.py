@@ -13,7 +13,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from zoo.engines.built import Built, engines
 from zoo.engines.bundle import Bundle
@@ -149,7 +149,7 @@ def _precision(bundle: Bundle, serving: Serving) -> Precision:
         raise InputError("int8 is for CPUs; on a GPU take fp16, or int8s with a TensorRT plan")
     if min(serving.instances, serving.max_batch or 1) < 1 or serving.queue_delay < 0:
         raise InputError("instances and the batch are at least 1, the queue's delay at least 0")
-    return cast("Precision", serving.precision)
+    return serving.precision
 
 
 def _plan(bundle: Bundle, precision: Precision, serving: Serving) -> Built | None:

@@ -19,7 +19,7 @@ from typing import Any
 from zoo.engines import signature
 from zoo.engines.bundle import MANIFEST, Bundle, inside
 from zoo.engines.manifest import Manifest, read_manifest
-from zoo.errors import EnvironmentProblem, InputError, missing_package
+from zoo.errors import EnvironmentProblem, InputError, VerdictError, missing_package
 from zoo.files import atomic_folder
 from zoo.progress import note
 
@@ -79,7 +79,7 @@ def _check(folder: Path, repository: str, public_key: Path | None) -> None:
         Bundle.open(folder).check_files()
         if public_key is not None:
             signature.verify(folder, public_key)
-    except (InputError, signature.VerdictError) as error:
+    except (InputError, VerdictError) as error:
         raise type(error)(str(error).replace(str(folder), repository)) from None
 
 
