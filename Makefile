@@ -2,7 +2,7 @@
 #   make demo        the whole line on real digits, a few minutes
 #   make test        lint, types and every test that is not slow
 #   make test-slow   the slow tests: the whole demo, training on real pictures, a clean environment
-#   make native      libzoo, in build/native: needs cmake, a C++ compiler, libjpeg-turbo and libpng
+#   make native      libzoo, where `python -m zoo --prefix` says: needs cmake, a C++ compiler, libjpeg-turbo and libpng
 #   make native-test its own tests, plain and under sanitizers, and 30 s of each fuzz target (FUZZ_SECONDS)
 PYTHON ?= python3
 VENV := .venv
@@ -25,6 +25,7 @@ test-slow: $(READY)
 native:
 	cmake -S . -B build/native -DZOO_TESTS=ON -DOpenVINO_DIR="$$($(BIN)/python -c 'import openvino, pathlib; print(pathlib.Path(openvino.__file__).parent / "cmake")' 2>/dev/null)"
 	cmake --build build/native --parallel
+	cmake --install build/native --prefix zoo/_libzoo
 
 native-test:
 	native/test.sh
@@ -48,4 +49,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist zoo/_libzoo *.egg-info .mypy_cache .ruff_cache

@@ -14,7 +14,10 @@ run() { # NAME SETTING...
   local name=$1
   shift
   cmake -S . -B "build/$name" -DZOO_TESTS=ON "$@" >/dev/null
-  cmake --build "build/$name" --parallel "$jobs" >/dev/null
+  cmake --build "build/$name" --parallel "$jobs" >/dev/null 2>"build/$name/warnings.log" || {
+    cat "build/$name/warnings.log" >&2
+    exit 1
+  }
   echo "native-test: $name"
   "build/$name/bin/zoo_tests"
 }
@@ -31,9 +34,11 @@ cmake -S . -B build/native-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=cl
   -DZOO_SANITIZE=fuzzer-no-link,address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
 cmake --build build/native-fuzz --parallel "$jobs" >/dev/null
 for target in manifest picture api; do
-  # New inputs go to the build folder; the committed corpus is what `libFuzzer -merge=1` left of 10-minute runs.
+  # New inputs go to the build folder, and the next run starts from them too.
   mkdir -p "build/corpus/$target"
   echo "native-test: fuzz_$target for ${FUZZ_SECONDS:=30} s"
   "build/native-fuzz/bin/fuzz_$target" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
-    -print_final_stats=0 -verbosity=0 -artifact_prefix="build/corpus/" "build/corpus/$target" "native/fuzz/corpus/$target"
+    -verbosity=0 -artifact_prefix="build/corpus/" "build/corpus/$target" "native/fuzz/corpus/$target" \
+    >"build/corpus/$target.log" 2>&1 || { cat "build/corpus/$target.log" >&2; exit 1; }
 done
+echo "native-test: nothing was found"

@@ -187,5 +187,12 @@ def test_python_says_where_the_library_is():
         assert (ROOT / done.stdout.strip() / "include" / "zoo" / "zoo.h").is_file()
     else:
         assert done.returncode == 4
-        assert "needs a C++ compiler" in done.stderr
+        assert "make native" in done.stderr
     assert python("-m", "zoo", "--version").strip() == zoo.__version__
+
+
+def test_the_camera_example_draws_on_every_frame(bundle_path, pictures, tmp_path):
+    frames = pictures / "cross"
+    said = python(ROOT / "examples" / "camera.py", bundle_path, "--frames", frames, "-o", tmp_path / "out")
+    assert said.startswith("40 frames")
+    assert len(list((tmp_path / "out").iterdir())) == 40

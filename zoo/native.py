@@ -70,15 +70,11 @@ def library_path() -> Path | None:
 
 
 def prefix() -> Path:
-    """The folder with `include/` and `lib/` that is installed inside this package.
-
-    Raises `EnvironmentProblem` where the package was installed without a compiler.
-    """
+    """The folder inside this package that holds `include/` and `lib/`; `EnvironmentProblem` where it was not built."""
     if not (PREFIX / "include" / "zoo" / "zoo.h").is_file():
         raise EnvironmentProblem(
-            "this installation has no compiled library: it needs a C++ compiler, libjpeg-turbo and libpng when it is "
-            "installed; or build it: cmake -S . -B build/native && cmake --build build/native && cmake --install "
-            "build/native --prefix DIR (docs/embedding.md)"
+            f"this installation has no compiled library; in a checkout `make native` builds it into {PREFIX}, and "
+            "docs/embedding.md says what it needs and how to install it anywhere else"
         )
     return PREFIX
 
