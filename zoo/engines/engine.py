@@ -16,7 +16,8 @@ from zoo.engines.manifest import Precision
 from zoo.engines.many import BATCH, predict_many
 from zoo.engines.tasks import TASKS
 from zoo.errors import EnvironmentProblem, InputError, ZooError, first_line
-from zoo.images import Picture, look
+from zoo.images import Picture
+from zoo.native import look
 
 
 class Engine:

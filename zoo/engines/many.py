@@ -12,7 +12,8 @@ import numpy as np
 
 from zoo.engines.decoding import Prediction
 from zoo.errors import InputError
-from zoo.images import Picture, Pixels, look
+from zoo.images import Picture, Pixels
+from zoo.native import look
 
 if TYPE_CHECKING:
     from zoo.engines.engine import Engine
