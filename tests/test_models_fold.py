@@ -103,10 +103,10 @@ def test_the_graph_answers_what_the_network_does(family, knobs, precision, convo
     network = trained(models.build(family, classes=7, size=32, width=0.25, **knobs))
     face = Normalised(network, (0.5,) * 3, (0.25,) * 3).eval()
     plain = folded_face(face)
-    graph = to_onnx(half(plain) if precision == "fp16" else plain, 32, 32, name=family)
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    graph = to_onnx(half(plain, images).network if precision == "fp16" else plain, 32, 32, name=family)
     assert count(graph, "Conv") == convolutions
     assert count(graph, "BatchNormalization") == 0
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     session = onnxruntime.InferenceSession(to_bytes(graph), providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {"image": images})
     with torch.no_grad():

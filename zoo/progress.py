@@ -101,5 +101,5 @@ def plan(title: str, seconds: float) -> Iterator[Callable[[str, float], Abstract
 
 
 def note(line: str) -> None:
-    """One line of information on stderr, above any live display."""
-    (_live.console if _live else console).print(line, highlight=False, markup=False)
+    """One line of information on stderr, above any live display; paths in it are not broken."""
+    (_live.console if _live else console).print(line, highlight=False, markup=False, soft_wrap=True)
