@@ -9,6 +9,8 @@
 
 namespace {
 
+using zoo_backend::guarded;
+using zoo_backend::hand_out;
 using zoo_backend::say;
 
 struct Runtime {
@@ -168,7 +170,7 @@ zoo_status run(void* session, const uint8_t* images, int64_t count, float* answe
   Session& mine = *static_cast<Session*>(session);
   const Engine& engine = *mine.engine;
   const ort::Api& api = engine.runtime.api;
-  try {
+  return guarded(error, [&] {
     if (images != mine.images || answers != mine.answers || count != mine.count) {
       mine.count = 0;  // nothing is kept if one of the two cannot be made
       const int64_t in_shape[] = {count, engine.height, engine.width, 3}, out_shape[] = {count, engine.outputs};
@@ -190,20 +192,12 @@ zoo_status run(void* session, const uint8_t* images, int64_t count, float* answe
     const ort::Value* const given[] = {mine.in.get()};
     ort::Value* wanted[] = {mine.out.get()};
     check(api, api.run(engine.session.get(), inputs, given, 1, outputs, 1, wanted));
-    return ZOO_OK;
-  } catch (const std::bad_alloc&) {
-    return ZOO_E_MEMORY;
-  } catch (const std::exception& problem) {
-    say(error, problem.what());
-    return ZOO_E_BACKEND;
-  }
+  });
 }
 
 }  // namespace
 
 extern "C" ZOO_API zoo_status zoo_backend_entry(uint32_t host_abi, zoo_backend_table* table) {
-  if (host_abi != ZOO_BACKEND_ABI || table == nullptr || table->struct_size < sizeof(zoo_backend_table))
-    return ZOO_E_VERSION;
-  *table = {sizeof(zoo_backend_table), "onnxruntime", score, open, close, runtime, session_create, session_free, run};
-  return ZOO_OK;
+  return hand_out(host_abi, table,
+                  {sizeof(zoo_backend_table), "onnxruntime", score, open, close, runtime, session_create, session_free, run});
 }

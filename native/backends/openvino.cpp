@@ -10,6 +10,8 @@
 
 namespace {
 
+using zoo_backend::guarded;
+using zoo_backend::hand_out;
 using zoo_backend::say;
 
 struct Problem : std::runtime_error {
@@ -134,7 +136,7 @@ void read_back(const Library& library, const ov_compiled_model_t* model, const c
 }
 
 zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error) {
-  try {
+  return guarded(error, [&] {
     auto engine = std::make_unique<Engine>();
     engine->library = std::make_shared<const Library>(request->runtime_library);
     const Library& library = *engine->library;
@@ -171,13 +173,7 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
     engine->in_type = type_of(library, compiled, library.ov_compiled_model_input);
     engine->out_type = type_of(library, compiled, library.ov_compiled_model_output);
     *out = engine.release();
-    return ZOO_OK;
-  } catch (const std::bad_alloc&) {
-    return ZOO_E_MEMORY;
-  } catch (const std::exception& problem) {
-    say(error, problem.what());
-    return ZOO_E_BACKEND;
-  }
+  });
 }
 
 void close(void* engine) { delete static_cast<Engine*>(engine); }
@@ -187,20 +183,14 @@ const char* runtime(void* engine) { return static_cast<Engine*>(engine)->about.c
 zoo_status session_create(void* engine, void** out, zoo_error* error) {
   Engine* shared = static_cast<Engine*>(engine);
   const Library& library = *shared->library;
-  try {
+  return guarded(error, [&] {
     ov_infer_request_t* request = nullptr;
     library.check(library.ov_compiled_model_create_infer_request(shared->model.get(), &request), "no request");
     *out = new Session{shared,
                        owned(request, library.ov_infer_request_free),
                        owned<ov_tensor_t>(nullptr, library.ov_tensor_free),
                        owned<ov_tensor_t>(nullptr, library.ov_tensor_free)};
-    return ZOO_OK;
-  } catch (const std::bad_alloc&) {
-    return ZOO_E_MEMORY;
-  } catch (const std::exception& problem) {
-    say(error, problem.what());
-    return ZOO_E_BACKEND;
-  }
+  });
 }
 
 void session_free(void* session) { delete static_cast<Session*>(session); }
@@ -219,7 +209,7 @@ zoo_status run(void* session, const uint8_t* images, int64_t count, float* answe
   Session& mine = *static_cast<Session*>(session);
   const Engine& engine = *mine.engine;
   const Library& library = *engine.library;
-  try {
+  return guarded(error, [&] {
     if (images != mine.images || answers != mine.answers || count != mine.count) {
       mine.count = 0;  // nothing is kept if one of the two cannot be made
       int64_t in_shape[] = {count, engine.height, engine.width, 3}, out_shape[] = {count, engine.outputs};
@@ -234,20 +224,12 @@ zoo_status run(void* session, const uint8_t* images, int64_t count, float* answe
       mine.count = count;
     }
     library.check(library.ov_infer_request_infer(mine.request.get()), "cannot run");
-    return ZOO_OK;
-  } catch (const std::bad_alloc&) {
-    return ZOO_E_MEMORY;
-  } catch (const std::exception& problem) {
-    say(error, problem.what());
-    return ZOO_E_BACKEND;
-  }
+  });
 }
 
 }  // namespace
 
 extern "C" ZOO_API zoo_status zoo_backend_entry(uint32_t host_abi, zoo_backend_table* table) {
-  if (host_abi != ZOO_BACKEND_ABI || table == nullptr || table->struct_size < sizeof(zoo_backend_table))
-    return ZOO_E_VERSION;
-  *table = {sizeof(zoo_backend_table), "openvino", score, open, close, runtime, session_create, session_free, run};
-  return ZOO_OK;
+  return hand_out(host_abi, table,
+                  {sizeof(zoo_backend_table), "openvino", score, open, close, runtime, session_create, session_free, run});
 }

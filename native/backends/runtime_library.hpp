@@ -1,4 +1,4 @@
-// What the plug-ins share: finding their runtime's library, and one line about what went wrong.
+// What the plug-ins share: finding their runtime's library, one line about what went wrong, and their table.
 #pragma once
 
 #include <dlfcn.h>
@@ -6,7 +6,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <initializer_list>
+#include <new>
 #include <string>
 
 #include "zoo/backend.h"
@@ -16,6 +18,28 @@ namespace zoo_backend {
 inline void say(zoo_error* error, const std::string& text) {
   if (error == nullptr || error->struct_size < sizeof(zoo_error)) return;
   std::snprintf(error->text, sizeof error->text, "%s", text.substr(0, text.find('\n')).c_str());
+}
+
+// Do `work`; no exception crosses the C interface.
+template <class Work>
+zoo_status guarded(zoo_error* error, Work&& work) {
+  try {
+    work();
+    return ZOO_OK;
+  } catch (const std::bad_alloc&) {
+    return ZOO_E_MEMORY;
+  } catch (const std::exception& problem) {
+    say(error, problem.what());
+    return ZOO_E_BACKEND;
+  }
+}
+
+// What zoo_backend_entry does: hand out `own` to a host that can take it.
+inline zoo_status hand_out(uint32_t host_abi, zoo_backend_table* table, const zoo_backend_table& own) {
+  if (host_abi != ZOO_BACKEND_ABI || table == nullptr || table->struct_size < sizeof(zoo_backend_table))
+    return ZOO_E_VERSION;
+  *table = own;
+  return ZOO_OK;
 }
 
 // The runtime beside this plug-in where both lie in one site-packages: the newest file that fits, or "".
