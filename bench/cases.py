@@ -6,9 +6,10 @@ import shlex
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from zoo.engines.precision import Executed
+from zoo.schemas import Strict
 
 Role = Literal["teacher", "control", "student"]
 # call: pixels in host memory in, numbers in host memory out. image: the bytes of JPEG files in, answers out.
@@ -28,10 +29,8 @@ def is_engine(backend: str) -> bool:
     return backend != EAGER and backend not in PEERS
 
 
-class Limits(BaseModel):
+class Limits(Strict):
     """When a measurement may stop."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     # A difference of 5 % between two engines is worth acting on, one of 3 % is not.
     interval_width: float = Field(0.03, gt=0, description="of the 95 % interval of p50, as a share of p50")
@@ -41,10 +40,8 @@ class Limits(BaseModel):
     min_rounds: int = Field(12, ge=1)
 
 
-class Case(BaseModel):
+class Case(Strict):
     """One model on one engine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, description="the model, as the table calls it")
     subject: Path = Field(description="a bundle, or for torch's backends a run's checkpoint")

@@ -14,11 +14,12 @@ from typing import Any
 
 from bench.accuracy import evaluate
 from bench.cases import Case
+from bench.host import peak_memory
 from bench.measure import measure, random_batches, stop_rule
 from bench.photos import in_batches, read_photos
 from bench.results import Row
 from bench.subjects import open_subject
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unexpected
 
 
 def rows(case: Case) -> Iterator[Row]:
@@ -53,16 +54,6 @@ def rows(case: Case) -> Iterator[Row]:
         )
 
 
-def peak_memory() -> int | None:
-    """Largest resident memory of this process so far, in bytes; None where the system does not say."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    lines = (line.split() for line in status.splitlines())
-    return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), None)
-
-
 def main(report: Path) -> int:
     """Measure the case on stdin; the exit status is 0 when every batch size has its row."""
     case = Case.model_validate_json(sys.stdin.read())
@@ -74,8 +65,7 @@ def main(report: Path) -> int:
             print(json.dumps({"error": str(error)}), file=file)
             return error.exit_code
         except Exception as error:  # whatever a library raises ends this case, with its reason, and not the suite
-            reason = str(error).strip().partition("\n")[0]
-            print(json.dumps({"error": f"{type(error).__name__}: {reason}"}), file=file)
+            print(json.dumps({"error": unexpected(error)}), file=file)
             raise
     return 0
 

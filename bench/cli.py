@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.gate.cli import app as gate
-from zoo.errors import EnvironmentProblem, InputError
+from zoo.errors import EnvironmentProblem, InputError, need
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(gate)
@@ -113,14 +113,12 @@ def training(
     """Training images a second with no teacher, an online one, and its stored answers, measured in turn."""
     import json
 
+    need("lightning", "torch", extra="train", purpose="training")
     from zoo.learn.pace import paces
     from zoo.learn.recipe import load_recipe
 
     loaded = load_recipe(recipe, set_)
-    names = [entry.name for entry in loaded.students]
-    if student and student not in names:
-        raise InputError(f"{loaded.name} has no student '{student}'; it has: {', '.join(names)}")
-    found = paces(loaded, loaded.students[names.index(student) if student else 0], steps=steps, rounds=rounds)
+    found = paces(loaded, loaded.named([student] if student else [])[0], steps=steps, rounds=rounds)
     alone = found[0]
     if as_json:
         typer.echo(json.dumps({pace.way: pace.rounds for pace in found}, indent=2))

@@ -11,20 +11,19 @@ import json
 import platform
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zoo.engines.machine import cores, cpu_model
 from zoo.errors import missing_package
+from zoo.schemas import Strict
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SPEED_FACTS = {"architecture", "cpu", "cores", "cpu_quota", "memory_gib", "governor"}
 
 
-class Host(BaseModel):
+class Host(Strict):
     """What is known about the machine when a suite starts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: str
     cpu: str
@@ -87,3 +86,16 @@ def _system_name() -> str:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
         return platform.platform(terse=True)
+
+
+def peak_memory() -> int | None:
+    """Largest resident memory of this process so far, in bytes; None where the system does not say.
+
+    Not `ru_maxrss`: Linux hands that of the parent on to the program that a child executes.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    lines = (line.split() for line in status.splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), None)

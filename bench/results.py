@@ -12,16 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from bench.cases import SCOPES, Role, Scope
 from bench.host import Host
 from bench.stats import median, median_interval, quantile
+from zoo.engines.backend import Backend
 from zoo.engines.precision import Executed
 from zoo.engines.tasks import TASKS, Task
 from zoo.errors import EnvironmentProblem
 from zoo.files import write_text
-from zoo.schemas import read_json
+from zoo.schemas import Strict, read_json
 
 SCHEMA: Final = "zoo.bench/1"
 StopReason = Literal["converged", "time limit"]
@@ -29,11 +30,7 @@ MIN_CALLS_FOR_P99 = 662  # MLPerf LoadGen's floor: with fewer calls no statement
 NS_PER_MS = 1e6
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EngineFacts(_Strict):
+class EngineFacts(Strict):
     """What ran; in a row with an error, what was asked for."""
 
     backend: str
@@ -41,6 +38,17 @@ class EngineFacts(_Strict):
     device: str
     threads: int | None = Field(description="null: the library's own choice, or a row with an error and every core")
     versions: dict[str, str]
+
+    @classmethod
+    def of(cls, backend: Backend, precision: Executed) -> EngineFacts:
+        """What a loaded backend says of itself."""
+        return cls(
+            backend=backend.name,
+            precision=precision,
+            device=backend.device,
+            threads=backend.threads,
+            versions={name: str(value) for name, value in backend.versions().items()},
+        )
 
     @property
     def text(self) -> str:
@@ -50,7 +58,7 @@ class EngineFacts(_Strict):
         return f"{self.backend} {self.precision}{device}{threads}"
 
 
-class Accuracy(_Strict):
+class Accuracy(Strict):
     """The task's metric of exactly this engine. Shares are 0 to 1, errors in pixels."""
 
     task: Literal["classification", "tagging", "keypoints"]
@@ -97,7 +105,7 @@ class Accuracy(_Strict):
         return self._means.lost(standard.value, self.value)
 
 
-class Timing(_Strict):
+class Timing(Strict):
     """The times of one row, in milliseconds for one call (one batch)."""
 
     p50_ms: float = Field(gt=0, description="median of the rounds' medians, which is what `p50_interval_ms` is about")
@@ -142,7 +150,7 @@ class Timing(_Strict):
         return [call / NS_PER_MS for calls in self.rounds_ns for call in calls]
 
 
-class Row(_Strict):
+class Row(Strict):
     """One (model, engine, batch, scope): its timing, or the reason why there is none."""
 
     model: str
@@ -168,7 +176,7 @@ class Row(_Strict):
         return self
 
 
-class Results(_Strict):
+class Results(Strict):
     """The whole of `results.json`."""
 
     schema_: Literal["zoo.bench/1"] = Field(SCHEMA, alias="schema")

@@ -24,7 +24,7 @@ from export.packing import PRECISIONS, Evidence, Options, pack_source
 from export.parity import Floats
 from zoo.engines.manifest import Cost, Manifest, Precision
 from zoo.engines.tasks import Task
-from zoo.errors import InputError, ZooError
+from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
 from zoo.images import Pixels
 
@@ -132,7 +132,7 @@ class OnnxSource:
             answers = self.answer(noise)
             alone = self.answer(noise[:1])
         except Exception as error:  # the library raises a dozen types of its own
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise InputError(f"{path} cannot answer 3 pictures of {self.side} pixels: {reason}") from None
         if answers.ndim != 2 or len(answers) != 3 or answers.dtype != np.float32:
             raise InputError(
@@ -252,7 +252,7 @@ def _converted(model: onnx.ModelProto, version: int, path: Path) -> onnx.ModelPr
     try:
         converted = onnx.version_converter.convert_version(model, version)
     except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ZooError(f"{path} is of opset {opset(model)} and cannot become {version}: {reason}") from error
     if opset(converted) != version:
         raise InputError(f"{path}: asked for opset {version}, the converter wrote {opset(converted)}")
@@ -280,7 +280,7 @@ def _cut(model: onnx.ModelProto, face: Face, output: str, task: Task, side: int,
         cut = onnx.utils.Extractor(inferred).extract_model([face.name], [output])
         cut = onnx.compose.add_prefix(cut, PREFIX)
     except (ValueError, onnx.shape_inference.InferenceError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"{path} does not answer {task.outputs} numbers for any number of pictures: {reason}"
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from export.packing import PRECISIONS, Evidence, Options, pack_source
 from export.source import TorchSource
 from zoo.engines.manifest import Manifest, Precision
 from zoo.engines.tasks import TASKS, Task
-from zoo.errors import InputError, nearest
+from zoo.errors import InputError, first_line, nearest
 from zoo.images import Framing
-from zoo.learn.networks import Normalised
+from zoo.learn.networks import Normalised, weights_sha256
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels scaled to 0..1
 
@@ -61,7 +60,7 @@ def pack(
         task=problem,
         framing=framing,
         evidence=evidence,
-        provenance={"weights_sha256": _fingerprint(module)} | dict(provenance or {}),
+        provenance={"weights_sha256": weights_sha256(module)} | dict(provenance or {}),
         precisions=precisions,
         options=options,
     )
@@ -97,17 +96,8 @@ def _check_answer(network: Normalised, size: int, name: str) -> None:
         try:
             answer = network(torch.zeros(2, size, size, 3, dtype=torch.uint8))
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise InputError(f"{name} does not take float32 [2, 3, {size}, {size}]: {reason}") from error
     if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or not answer.is_floating_point():
         shape = list(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
         raise InputError(f"{name} answers with {shape}, and float32 [2, outputs] is needed")
-
-
-def _fingerprint(module: nn.Module) -> str:
-    """Hex SHA-256 of names and numbers of the weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

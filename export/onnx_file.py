@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from export.onnx import WEIGHTED, opset, weights
-from zoo.errors import InputError, nearest
+from zoo.errors import InputError, first_line, nearest
 
 LARGEST = 2**31 - 1  # protobuf's own limit; whatever is above keeps its weights in another file
 OLDEST = 13  # the first operator set with a scale for each channel
@@ -55,7 +55,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise InputError(f"{path} contradicts itself: {_line(error)}") from None
+        raise InputError(f"{path} contradicts itself: {first_line(error)}") from None
     _refuse_low_precision(model, path)
     return model
 
@@ -112,8 +112,3 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
                 yield from _tensors(inner)
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

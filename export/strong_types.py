@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import onnx
 from onnx import TensorProto
 
+from zoo.errors import first_line
+
 # The parser's own list (onnx-tensorrt, docs/operators.md, 8.5), and what later versions added for image networks.
 _LISTED = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast CastLike Ceil Celu
@@ -38,7 +40,7 @@ def problems(model: onnx.ModelProto) -> list[str]:
     try:
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
-        return [f"types do not fit: {str(error).strip().splitlines()[0]}"]
+        return [f"types do not fit: {first_line(error)}"]
     types = _types(inferred)
     stored = {tensor.name: tensor for tensor in inferred.graph.initializer}
     versions = {entry.domain or "ai.onnx": entry.version for entry in inferred.opset_import}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
 
 
 class ZooError(Exception):
@@ -56,7 +57,21 @@ def missing_package(package: str, extra: str, purpose: str) -> EnvironmentProble
     return EnvironmentProblem(f"{purpose} needs {package}, which is not installed: pip install '{wanted}'")
 
 
+def need(*packages: str, extra: str, purpose: str) -> None:
+    """Import packages now. `EnvironmentProblem` names the one that is not installed, and the line that installs it."""
+    try:
+        for package in packages:
+            import_module(package)
+    except ImportError as error:
+        raise missing_package(str(error.name), extra, purpose) from None
+
+
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line."""
+    """What another library's error says, in one line; its type when it says nothing."""
     text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return text.splitlines()[0].rstrip() if text else type(error).__name__
+
+
+def unexpected(error: BaseException) -> str:
+    """An error that nobody foresaw, in one line: its type and what it says."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -6,11 +6,17 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zoo.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A part of such a file: it never changes, and a key that is not known is refused, never half understood."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def read_json(path: Path, model: type[Model], schema: str, *, missing: str) -> Model:

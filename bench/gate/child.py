@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from bench.host import peak_memory
 from bench.measure import WarmUp
 from bench.results import EngineFacts
 from bench.stats import median
 from zoo.engines import load
 from zoo.engines.backend import Backend, backend_class
-from zoo.errors import ZooError
+from zoo.engines.precision import Executed
+from zoo.errors import ZooError, unexpected
+from zoo.schemas import Strict
 
 Run = Callable[[Any], np.ndarray]
 Clock = Callable[[], int]
@@ -36,17 +38,13 @@ CHECK = "check"  # the key of images that are answered once and not timed
 SETTLE_NS = 1_000_000
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Job(_Strict):
+class Job(Strict):
     """What a process is asked to run."""
 
     subject: Path
     is_bundle: bool
     backend: str
-    precision: str
+    precision: Executed
     device: str
     threads: int | None
     feed: Path
@@ -54,13 +52,13 @@ class Job(_Strict):
     injected: float
 
 
-class Turn(_Strict):
+class Turn(Strict):
     """So many calls."""
 
     calls: int
 
 
-class Ready(_Strict):
+class Ready(Strict):
     """The engine is loaded and warm; its answers to the whole feed are in the job's file."""
 
     load_ms: float
@@ -117,18 +115,11 @@ def _prepare(job: Job, clock: Clock) -> tuple[Run, list[Any], Ready]:
         start = clock()
         run(next(feed))
         times.append(clock() - start)
-    facts = EngineFacts(
-        backend=backend.name,
-        precision=job.precision,
-        device=backend.device,
-        threads=backend.threads,
-        versions={name: str(value) for name, value in backend.versions().items()},
-    )
     ready = Ready(
         load_ms=(loaded - began) / 1e6,
         first_call_ms=(first - loaded) / 1e6,
         call_ns=median(times[1:]),
-        engine=facts,
+        engine=EngineFacts.of(backend, job.precision),
     )
     return run, batches, ready
 
@@ -143,18 +134,7 @@ def serve(orders: TextIO, reply: Callable[[Any], None], clock: Clock = time.perf
     for line in iter(orders.readline, ""):
         calls = Turn.model_validate_json(line).calls
         reply(turn(run, feed, calls, injected=job.injected, clock=clock))
-    reply({"peak_bytes": peak_bytes()})
-
-
-def peak_bytes() -> int:
-    """The largest resident memory of this process.
-
-    Not `ru_maxrss`: Linux hands that of the parent on to the program that a child executes.
-    """
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    reply({"peak_bytes": peak_memory() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
 
 
 def main(descriptor: int) -> int:
@@ -170,7 +150,7 @@ def main(descriptor: int) -> int:
             reply({"error": str(error)})
             return error.exit_code
         except Exception as error:  # whatever a library raises ends this benchmark, with its reason, and not the gate
-            reply({"error": f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"})
+            reply({"error": unexpected(error)})
             raise
     return 0
 

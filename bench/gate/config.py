@@ -6,23 +6,25 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from bench.gate.rule import Rule
 from zoo.engines.manifest import Precision
 from zoo.errors import InputError, nearest
-from zoo.schemas import first_problem
+from zoo.schemas import Strict, first_problem
 
 DEFAULT_FILE = Path("pyproject.toml")
 TABLE = "[tool.zoo.gate]"
 Metric = Literal["time", "load", "first_call", "memory"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class Finite(Strict):
+    """A part of what the gate reads and writes: numbers that are none are refused, too."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
-class Benchmark(_Strict):
+class Benchmark(Finite):
     """One engine at one batch size. Margins that are not given are those of the whole gate."""
 
     name: str | None = Field(None, min_length=1, description="default: the engine and the batch size")
@@ -43,7 +45,7 @@ class Benchmark(_Strict):
         return self.name or f"{self.backend} {self.precision}{device}{threads} batch {self.batch}"
 
 
-class GateConfig(_Strict):
+class GateConfig(Finite):
     """The whole table, with the defaults."""
 
     # 1.5 %: what two builds of the same code may differ by, because code and memory lie elsewhere. 5 %: what is worth

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
-from bench.gate.config import Benchmark, GateConfig, Metric
+from bench.gate.config import Benchmark, Finite, GateConfig, Metric
 from bench.host import Host
 from bench.results import EngineFacts
 from bench.stats import median, quantile
@@ -30,11 +30,7 @@ Round = dict[Arm, list[PositiveInt]]
 SLOT = 0.25
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Process(_Strict):
+class Process(Finite):
     """One process: what it cost before it was warm. Times in milliseconds, memory in bytes."""
 
     load_ms: float = Field(gt=0, description="from the engine's class to an engine that can be called")
@@ -42,7 +38,7 @@ class Process(_Strict):
     peak_bytes: int = Field(gt=0, description="largest resident memory")
 
 
-class Pair(_Strict):
+class Pair(Finite):
     """Fresh processes, one for each arm, that took turns in every round."""
 
     seconds: float = Field(gt=0, description="of the whole pair, starting the processes included")
@@ -58,7 +54,7 @@ class Pair(_Strict):
         return math.log(getattr(ours, fields[metric]) / getattr(theirs, fields[metric]))
 
 
-class Measured(_Strict):
+class Measured(Finite):
     """One metric. Changes are shares of the baseline: 0.02 is 2 % slower, or larger."""
 
     metric: Metric
@@ -72,7 +68,7 @@ class Measured(_Strict):
     target: float
 
 
-class Check(_Strict):
+class Check(Finite):
     """Something without noise: one look is enough."""
 
     name: Literal["answers", "bytes", "parameters", "accuracy"]
@@ -80,7 +76,7 @@ class Check(_Strict):
     reason: str
 
 
-class Entry(_Strict):
+class Entry(Finite):
     """One benchmark, decided. `error`: one line, when it could not be measured to the end."""
 
     benchmark: Benchmark
@@ -104,7 +100,7 @@ class Entry(_Strict):
         return math.fsum(pair.seconds for pair in self.pairs)
 
 
-class Receipt(_Strict):
+class Receipt(Finite):
     """The whole of `gate.json`."""
 
     schema_: Literal["zoo.gate/1"] = Field(SCHEMA, alias="schema")

@@ -18,7 +18,7 @@ from bench.results import Accuracy
 from zoo.engines import Bundle
 from zoo.engines.bundle import MANIFEST
 from zoo.engines.manifest import Precision
-from zoo.errors import InputError
+from zoo.errors import InputError, first_line
 
 Kind = Literal["bundle", "onnx", "results"]
 Feed = dict[str, np.ndarray]
@@ -104,7 +104,7 @@ class OnnxSide:
         try:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library raises a dozen types of its own, all meaning "not a graph"
-            line = str(error).strip().partition("\n")[0]
+            line = first_line(error)
             raise InputError(f"{self.path} is not an ONNX graph that can be run: {line}") from None
         inputs = session.get_inputs()
         if len(inputs) != 1:

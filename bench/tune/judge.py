@@ -70,7 +70,7 @@ def entry(kind: Kind, row: Row, standing: Standing, wish: Wish) -> Entry:
 
 
 def _objection(memory: int, wish: Wish) -> str | None:
-    if wish.max_memory is not None and memory > wish.max_memory:
+    if wish.max_memory is not None and not wish.allows(memory):
         return f"takes {memory / 1e6:.0f} MB of memory, {wish.max_memory / 1e6:.0f} are allowed"
     return None
 
@@ -84,7 +84,7 @@ def too_inaccurate(standing: Standing, wish: Wish, unit: str) -> str | None:
 
 def speed(found: Entry, wish: Wish) -> float:
     """Higher is better, by what the engine is wanted for."""
-    return found.images_per_second if wish.aim == "throughput" else 1 / found.p50_ms
+    return wish.speed(found.p50_ms, found.images_per_second)
 
 
 def best(entries: Sequence[Entry], wish: Wish) -> Entry | None:

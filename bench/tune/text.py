@@ -7,6 +7,7 @@ from typing import Any
 from bench.text import milliseconds, rate, size
 from bench.tune.judge import Entry, front
 from bench.tune.tune import Tuning
+from zoo.engines.inspect import aligned
 from zoo.engines.tuned import Choice
 
 
@@ -65,8 +66,4 @@ def _table(entries: list[Entry], tuning: Tuning) -> list[str]:
         ]
         for one in entries
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
+    return [f"  {line}" for line in aligned(rows)]

@@ -154,11 +154,8 @@ def _contends(found: Collection, place: int, wish: Wish) -> bool:
 
 
 def _allowed(rows: list[Row], wish: Wish) -> list[Row]:
-    timed = [row for row in rows if row.timing is not None]
-    return [row for row in timed if wish.max_memory is None or (row.peak_memory or 0) <= wish.max_memory]
+    return [row for row in rows if row.timing is not None and wish.allows(row.peak_memory or 0)]
 
 
 def _speed(row: Row, wish: Wish) -> float:
-    if row.timing is None:
-        return 0.0
-    return row.timing.images_per_second if wish.aim == "throughput" else 1 / row.timing.p50_ms
+    return wish.speed(row.timing.p50_ms, row.timing.images_per_second) if row.timing else 0.0

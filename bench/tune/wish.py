@@ -36,6 +36,14 @@ class Wish:
     passes: int = 3
     seconds: float = 1.0
 
+    def speed(self, p50_ms: float, images_per_second: float) -> float:
+        """Higher is better, by what the engine is wanted for."""
+        return images_per_second if self.aim == "throughput" else 1 / p50_ms
+
+    def allows(self, memory: int) -> bool:
+        """Whether so many bytes are within the limit."""
+        return self.max_memory is None or memory <= self.max_memory
+
 
 @dataclass(frozen=True)
 class Kind:

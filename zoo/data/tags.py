@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.data.imageset import check_memory
-from zoo.errors import InputError, missing_package
+from zoo.errors import InputError, first_line, missing_package
 from zoo.images import Framing, Pixels, read
 from zoo.progress import note, track
 
@@ -74,7 +74,7 @@ def _columns(parquet: Path) -> tuple[list[str], list[dict[str, float]]]:
     except FileNotFoundError:
         raise InputError(f"no such file of pairs: {parquet}") from None
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{parquet} is no file of pairs: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{parquet} is no file of pairs: {first_line(error)}") from None
     return table["name"], [
         same_tags_once(zip(tags, scores, strict=True))
         for tags, scores in zip(table["tags"], table["scores"], strict=True)

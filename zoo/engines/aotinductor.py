@@ -13,7 +13,7 @@ import numpy.typing as npt
 from zoo.engines import sidecar
 from zoo.engines.machine import CPU_INFO, cores, cpu_model
 from zoo.engines.sidecar import Processor, Sidecar
-from zoo.errors import EnvironmentProblem, InputError, missing_package
+from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
 
 
 class AotInductor:
@@ -46,7 +46,7 @@ class AotInductor:
         try:
             self._model = torch._inductor.aoti_load_package(str(package))
         except (RuntimeError, OSError) as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise EnvironmentProblem(f"torch cannot load {package.name}: {reason}") from error
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

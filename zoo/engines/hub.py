@@ -19,7 +19,7 @@ from typing import Any
 from zoo.engines import signature
 from zoo.engines.bundle import MANIFEST, Bundle, inside
 from zoo.engines.manifest import Manifest, read_manifest
-from zoo.errors import EnvironmentProblem, InputError, VerdictError, missing_package
+from zoo.errors import EnvironmentProblem, InputError, VerdictError, first_line, missing_package
 from zoo.files import atomic_folder
 from zoo.progress import note
 
@@ -125,15 +125,11 @@ def _hub(repository: str) -> Iterator[Any]:
     except errors.RepositoryNotFoundError:
         raise InputError(f"no {repository} on {where}, or no right to see it; {rights}") from None
     except errors.HFValidationError as error:
-        raise InputError(f"'{repository}' is no repository's name: {_line(error)}") from None
+        raise InputError(f"'{repository}' is no repository's name: {first_line(error)}") from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status in {401, 403}:
             raise InputError(f"{where} refuses {repository} ({status}): no right to do that; {rights}") from None
-        raise EnvironmentProblem(f"{where} answers {status}: {error.server_message or _line(error)}") from None
+        raise EnvironmentProblem(f"{where} answers {status}: {error.server_message or first_line(error)}") from None
     except (errors.HTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise EnvironmentProblem(f"cannot reach {where}: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EnvironmentProblem(f"cannot reach {where}: {first_line(error)}") from None

@@ -78,7 +78,7 @@ def text(bundle: Bundle, data: dict[str, Any]) -> str:
         f"  source   {source}",
         "",
     ]
-    lines += _aligned(_graph_rows(data, shown)) + _remarks(data["graphs"])
+    lines += aligned(_graph_rows(data, shown)) + _remarks(data["graphs"])
     lines += _engines(data) + _tuned(data["tuned"], bundle.path)
     lines += ["", "comes from", *(f"  {key}: {_flat(value)}" for key, value in data["provenance"].items())]
     return "\n".join(lines)
@@ -151,7 +151,7 @@ def _some(words: Sequence[str]) -> str:
     return ", ".join(words[:SHOWN]) + (f" ... ({len(words)} in all)" if len(words) > SHOWN else "")
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """Names to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

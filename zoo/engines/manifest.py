@@ -9,28 +9,24 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zoo.images import Framing
-from zoo.schemas import read_json
+from zoo.schemas import Strict, read_json
 
 SCHEMA: Literal["zoo.bundle/1"] = "zoo.bundle/1"
 # int8: unsigned asymmetric activations, for CPUs; int8s: signed symmetric ones with zero point 0, for TensorRT.
 Precision = Literal["fp32", "fp16", "int8", "int8s"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileEntry(_Strict):
+class FileEntry(Strict):
     """One file of the bundle, by its path relative to the bundle."""
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 
 
-class Input(_Strict):
+class Input(Strict):
     """The face that every graph has: uint8 [N, height, width, 3], RGB, named `image`.
 
     Decoding, resizing and cropping stay outside the graph and are those of `zoo.images`.
@@ -53,7 +49,7 @@ class Input(_Strict):
         return Framing(self.resize, self.height, self.width)
 
 
-class Output(_Strict):
+class Output(Strict):
     """The float32 output of every graph: [N, size]."""
 
     name: str
@@ -61,7 +57,7 @@ class Output(_Strict):
     size: int = Field(gt=0)
 
 
-class Calibration(_Strict):
+class Calibration(Strict):
     """How the ranges of an int8 graph were found."""
 
     images: int = Field(gt=0)
@@ -69,7 +65,7 @@ class Calibration(_Strict):
     tried: dict[str, float] = Field({}, description="the metric of each method on the calibration images, if compared")
 
 
-class Graph(_Strict):
+class Graph(Strict):
     """One ONNX file at one precision."""
 
     file: str
@@ -85,7 +81,7 @@ class Graph(_Strict):
     calibration: Calibration | None = Field(None, description="int8: where the ranges of activations come from")
 
 
-class Parity(_Strict):
+class Parity(Strict):
     """How far a graph's answers are from the fp32 torch module, on real images."""
 
     images: int
@@ -99,7 +95,7 @@ class Parity(_Strict):
     )
 
 
-class Gate(_Strict):
+class Gate(Strict):
     """What a graph was held to; null leaves a measure free."""
 
     max_abs: float | None = Field(None, description="times the largest |output| of the module where that is above 1")
@@ -109,7 +105,7 @@ class Gate(_Strict):
     max_drop: float = Field(description="how much of the metric may be lost, in the task's unit: points or pixels")
 
 
-class Accuracy(_Strict):
+class Accuracy(Strict):
     """The task's metric on a split that was never trained on; `torch` is the source before export: the torch module, or
     the ONNX file that was given.
     """
@@ -121,7 +117,7 @@ class Accuracy(_Strict):
     graphs: dict[Precision, float]
 
 
-class SelfTest(_Strict):
+class SelfTest(Strict):
     """Inputs and the answers each graph gave where it was made; `zoo verify` runs them again."""
 
     file: str
@@ -129,7 +125,7 @@ class SelfTest(_Strict):
     tolerance: dict[Precision, float] = Field(description="largest accepted |difference| of any output")
 
 
-class Cost(_Strict):
+class Cost(Strict):
     """What the network is made of. MACs: multiply-accumulates for one image."""
 
     parameters: int
@@ -137,7 +133,7 @@ class Cost(_Strict):
     macs: int
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """The whole of `manifest.json`."""
 
     schema_: Literal["zoo.bundle/1"] = Field(SCHEMA, alias="schema")

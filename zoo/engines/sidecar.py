@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zoo.engines.manifest import FileEntry, Precision
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.files import sha256, write_text
-from zoo.schemas import read_json
+from zoo.schemas import Strict, read_json
 
 SCHEMA: Literal["zoo.engine/1"] = "zoo.engine/1"
 FOLDER, FILE = "engines", "sidecar.json"
@@ -29,17 +29,13 @@ class NotBuilt(EnvironmentProblem):
     """There is no engine of a graph that fits this machine; the line says why, and the command that makes one."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Named(FileEntry):
     """A file by its name, hash and size."""
 
     name: str = Field(pattern=r"^[^/\\]+$")
 
 
-class Processor(_Strict):
+class Processor(Strict):
     """What an engine's code was made for: a GPU, or a CPU."""
 
     name: str
@@ -47,14 +43,14 @@ class Processor(_Strict):
     driver: str | None = Field(description="the CUDA version that the GPU's driver supports ('13.0'); null: a CPU")
 
 
-class SelfTest(_Strict):
+class SelfTest(Strict):
     """How the new engine answered to the bundle's self-test images, before it was let in."""
 
     difference: float
     tolerance: float
 
 
-class Sidecar(_Strict):
+class Sidecar(Strict):
     """The whole of `sidecar.json`."""
 
     schema_: Literal["zoo.engine/1"] = Field(SCHEMA, alias="schema")

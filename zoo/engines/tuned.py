@@ -14,23 +14,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zoo.engines.bundle import MANIFEST, Bundle
 from zoo.engines.machine import cores, cpu_model, libraries
 from zoo.errors import InputError
 from zoo.files import cache_folder, sha256, write_text
-from zoo.schemas import read_json
+from zoo.schemas import Strict, read_json
 
 SCHEMA: Final = "zoo.tuned/1"
 Aim = Literal["latency", "throughput"]
 log = logging.getLogger(__name__)
 
 
-class Choice(BaseModel):
+class Choice(Strict):
     """One entry of the cache."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_: Literal["zoo.tuned/1"] = Field(SCHEMA, alias="schema")
     bundle: str

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from zoo.data import DataConfig
-from zoo.errors import InputError
+from zoo.errors import InputError, first_line
 from zoo.files import atomic_file
 from zoo.learn.networks import Normalised, build
 from zoo.learn.recipe import Network
@@ -89,6 +89,6 @@ def load(path: str | Path) -> tuple[Normalised, About]:
     try:
         bare.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}: {first_line(error)}") from None
     network = Normalised(bare, about.data.mean, about.data.std)
     return network.to(memory_format=torch.channels_last).eval(), about

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.errors import InputError, missing_package, nearest
+from zoo.errors import need
 
 if TYPE_CHECKING:
     from zoo.learn.recipe import Recipe, Student
@@ -64,27 +64,13 @@ def distill(
 def _open(
     name: str, overrides: list[str], out: Path | None, resume: bool, only: list[str]
 ) -> tuple[Run, tuple[Student, ...]]:
-    _need_torch("training")
+    need("lightning", "torch", extra="train", purpose="training")
     from zoo.learn.recipe import load_recipe
     from zoo.learn.run import Run
 
     recipe: Recipe = load_recipe(name, overrides)
-    known = [student.name for student in recipe.students]
-    for wanted in only:
-        if wanted not in known:
-            raise InputError(
-                f"{recipe.name} has no student '{wanted}'; it has: {', '.join(known)}{nearest(wanted, known)}"
-            )
-    students = tuple(student for student in recipe.students if not only or student.name in only)
+    students = recipe.named(only)
     return Run(recipe, out or Path("runs") / recipe.name, resume=resume), students
-
-
-def _need_torch(purpose: str) -> None:
-    try:
-        import lightning  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise missing_package(str(error.name), "train", purpose) from None
 
 
 def _show(run: Run, made: list[Path], together: dict[str, dict[str, float] | None], as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zoo.errors import InputError, missing_package
+from zoo.errors import InputError, first_line, missing_package
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +107,7 @@ def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: 
     try:
         total, rows = cost(network, size, size), layers(network, size, size)
     except (RuntimeError, ValueError, AssertionError) as error:  # each library has its own for a size it cannot take
-        raise InputError(f"{model} cannot take {size} x {size} pixels: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{model} cannot take {size} x {size} pixels: {first_line(error)}") from None
     if as_json:
         known = {"model": model, "knobs": knobs, "classes": classes, "size": size, "folded": folded}
         typer.echo(json.dumps({**known, **total.as_dict(), "layers": [asdict(row) for row in rows]}, indent=2))

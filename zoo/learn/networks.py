@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ class Normalised(nn.Module):
         """What the network itself is fed: float [N, 3, H, W]."""
         # The cast comes first: TensorRT can do nothing else to uint8.
         return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
+
+
+def weights_sha256(network: nn.Module, about: str = "") -> str:
+    """Hex SHA-256 of `about` and of the names, types, shapes and numbers of all weights and buffers."""
+    digest = hashlib.sha256(about.encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def evaluate(network: nn.Module, images: Tensor, *, batch: int = 256) -> Tensor:
@@ -155,7 +165,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # safetensors, zip and the restricted unpickler each raise their own
-        raise InputError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     return state

@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.engines import Bundle, load
 from zoo.engines.decoding import Floats
 from zoo.engines.onnxruntime import OnnxRuntime
-from zoo.errors import EnvironmentProblem, InputError, nearest
+from zoo.errors import EnvironmentProblem, InputError, first_line, nearest
 from zoo.files import sha256
 from zoo.images import Pixels
 from zoo.learn.batches import Batch
@@ -146,9 +146,7 @@ class _Graph(OnnxRuntime):
         try:
             answers = self(noise)
         except Exception as error:  # the library raises a dozen types of its own
-            raise InputError(
-                f"{path} cannot answer pictures of {self.size} pixels: {str(error).splitlines()[0]}"
-            ) from None
+            raise InputError(f"{path} cannot answer pictures of {self.size} pixels: {first_line(error)}") from None
         if answers.ndim != 2 or len(answers) != 2:
             shape = ", ".join(map(str, answers.shape[1:]))
             raise InputError(f"{path}: the output '{self._outputs[0]}' is [N, {shape}], and [N, outputs] is needed")

@@ -20,6 +20,7 @@ import torch
 from zoo.errors import InputError
 from zoo.learn.answers import answers_of
 from zoo.learn.batches import Batch, Batches
+from zoo.learn.checks import ALREADY_TRAINED
 from zoo.learn.learner import Learner
 from zoo.learn.networks import Normalised, build
 from zoo.learn.recipe import Network, Recipe, Student
@@ -29,7 +30,6 @@ from zoo.learn.training import fit
 from zoo.progress import track
 
 WAYS = ("no teacher", "online", "cached")
-ELSEWHERE = ("run:", "onnx:", "bundle:")  # teachers of which there is only one
 UNTIMED = 1  # the first step allocates what all others use again
 TESTED = 8  # a training ends with a test, which is not what is measured
 
@@ -74,7 +74,7 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
 
     Raises `InputError` for a recipe without a teacher that torch runs, and for too few steps.
     """
-    if recipe.teacher is None or recipe.teacher.model.startswith(ELSEWHERE):
+    if recipe.teacher is None or recipe.teacher.model.startswith(ALREADY_TRAINED):
         raise InputError(f"{recipe.name} names no network as teacher: give one, e.g. --set teacher.model=vgg")
     if steps < UNTIMED + 3:
         raise InputError(f"{steps} steps are too few to be timed: take at least {UNTIMED + 3}")

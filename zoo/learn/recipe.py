@@ -126,6 +126,17 @@ class Recipe(_Strict):
             raise ValueError("names must differ, and be neither 'teacher' nor end in '-control'")
         return students
 
+    def named(self, names: Iterable[str]) -> tuple[Student, ...]:
+        """The students of these names in the recipe's order; all of them if there is no name. `InputError` for one
+        that is not there.
+        """
+        wanted, known = set(names), [student.name for student in self.students]
+        for name in names:
+            if name not in known:
+                hint = nearest(name, known)
+                raise InputError(f"{self.name} has no student '{name}'; it has: {', '.join(known)}{hint}")
+        return tuple(student for student in self.students if not wanted or student.name in wanted)
+
 
 def shipped() -> dict[str, Path]:
     """The recipes that come with the package, by name."""

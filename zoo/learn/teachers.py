@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from zoo.images import Framing
 from zoo.learn import checkpoint
 from zoo.learn.batches import Batch
 from zoo.learn.checkpoint import About
+from zoo.learn.networks import weights_sha256
 from zoo.learn.soft_labels import SoftLabels
 from zoo.models.cost import Cost, cost
 
@@ -56,11 +56,7 @@ class OnlineTeacher:
     @property
     def fingerprint(self) -> str:
         """Hex SHA-256 of weights and resolution: what stored answers belong to."""
-        digest = hashlib.sha256(f"size={self.size}".encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_sha256(self.network, f"size={self.size}")
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:

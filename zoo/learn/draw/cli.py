@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zoo.errors import missing_package
+from zoo.errors import need
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -22,7 +21,7 @@ def curves(
     out: Out,
 ) -> None:
     """Learning curves, of finished and unfinished runs: training loss and test metric, a line for each stage."""
-    _need("matplotlib")
+    need("matplotlib", extra="train", purpose="zoo draw")
     from zoo.learn.draw.curves import draw_curves
     from zoo.learn.draw.metrics import read_curves
     from zoo.learn.draw.style import check_name
@@ -46,7 +45,7 @@ def predictions(
     seed: Seed = 0,
 ) -> None:
     """A grid of pictures with what a network says about them, and whether that is true where the truth is known."""
-    _need("matplotlib")
+    need("matplotlib", extra="train", purpose="zoo draw")
     from zoo.learn.draw.predictions import draw_predictions, open_source
     from zoo.learn.draw.predictions import predictions as predict
     from zoo.learn.draw.style import check_name
@@ -68,7 +67,7 @@ def filters(
     seed: Seed = 0,
 ) -> None:
     """What the channels of a layer respond to: pictures that excite each of them, found by gradient ascent."""
-    _need("matplotlib", "torch")
+    need("matplotlib", "torch", extra="train", purpose="zoo draw")
     from zoo.learn.checkpoint import load
     from zoo.learn.draw.filters import draw_filters
     from zoo.learn.draw.style import check_name
@@ -77,11 +76,3 @@ def filters(
     network, about = load(checkpoint)
     draw_filters(about.name, network, layer, out, size=about.data.size, count=count, steps=steps, seed=seed)
     typer.echo(str(out))
-
-
-def _need(*packages: str) -> None:
-    for package in packages:
-        try:
-            import_module(package)
-        except ImportError:
-            raise missing_package(package, "train", "zoo draw") from None

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from zoo.errors import InputError, VerdictError, missing_package
+from zoo.errors import InputError, VerdictError, need
 
 app = typer.Typer()
 
@@ -37,7 +37,7 @@ def label(
 
     Writes answers.sqlite, tags.json and pairs.parquet. Exit 1 when more images failed than label.max_failures allows.
     """
-    _need_packages("zoo label")
+    need("pyarrow", "tenacity", extra="label", purpose="zoo label")
     from zoo.learn.label.record import record
     from zoo.learn.recipe import load_recipe
 
@@ -84,7 +84,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Turn old pickled pairs into image files and tags. Nothing in the pickle is run; what is not data is refused."""
-    _need_packages("zoo import")
+    need("pyarrow", "tenacity", extra="label", purpose="zoo import")
     from zoo.learn.label.convert import convert
     from zoo.learn.label.names import read_names
 
@@ -93,11 +93,3 @@ def import_(
     typer.echo(
         json.dumps({"out": str(out), "images": count}) if as_json else f"{out}: {count:,} images with their tags"
     )
-
-
-def _need_packages(purpose: str) -> None:
-    try:
-        import pyarrow  # noqa: F401
-        import tenacity  # noqa: F401
-    except ImportError as error:
-        raise missing_package(str(error.name), "label", purpose) from None
