@@ -12,9 +12,12 @@ from zoo.engines.precision import Executed
 from zoo.schemas import Strict
 
 Role = Literal["teacher", "control", "student"]
-# call: pixels in host memory in, numbers in host memory out. image: the bytes of JPEG files in, answers out.
-Scope = Literal["call", "image"]
+# compute: what the device itself takes, input and output in its own memory. call: pixels in host memory in, numbers in
+# host memory out. image: the bytes of JPEG files in, answers out.
+Scope = Literal["compute", "call", "image"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+# cuda-graph: the launches recorded once and replayed. cold-l2: the GPU's cache is overwritten before every call.
+Variant = Literal["cuda-graph", "cold-l2"]
 EAGER = "torch"  # the backend of a checkpoint as its owner runs it today: torch, eager mode
 COMPILED, PIPELINE = "torch-compile", "torchvision-pipeline"
 # What others do with the same network, measured beside our engines: libraries with nothing set, on the bundle's own

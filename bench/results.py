@@ -14,7 +14,8 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.cases import SCOPES, Role, Scope
+from bench.cases import SCOPES, Role, Scope, Variant
+from bench.evidence import Ceilings, Energy, Gpu, Layer, Limit, Saturation, Start
 from bench.host import Host
 from bench.stats import median, median_interval, quantile
 from zoo.engines.backend import Backend
@@ -25,7 +26,7 @@ from zoo.files import write_text
 from zoo.schemas import Strict, read_json
 
 SCHEMA: Final = "zoo.bench/1"
-StopReason = Literal["converged", "time limit"]
+StopReason = Literal["converged", "noise settled", "time limit"]
 MIN_CALLS_FOR_P99 = 662  # MLPerf LoadGen's floor: with fewer calls no statement about a 99 % quantile is sound
 NS_PER_MS = 1e6
 
@@ -110,8 +111,10 @@ class Timing(Strict):
 
     p50_ms: float = Field(gt=0, description="median of the rounds' medians, which is what `p50_interval_ms` is about")
     p90_ms: float = Field(gt=0, description="of all calls")
+    p95_ms: float | None = Field(None, gt=0, description="of all calls; null in a file of an older version")
     p99_ms: float | None = Field(description=f"of all calls; null with fewer than {MIN_CALLS_FOR_P99} of them")
     mean_ms: float = Field(gt=0, description="of all calls")
+    spread: float | None = Field(None, ge=0, description="interquartile range of the rounds' medians as a share of p50")
     images_per_second: float = Field(gt=0, description="images answered / time spent in calls, one call at a time")
     p50_interval_ms: tuple[float, float] | None = Field(description="95 %; null with fewer than 6 rounds")
     stop: StopReason
@@ -127,6 +130,8 @@ class Timing(Strict):
         return cls(
             p50_ms=median(medians) / NS_PER_MS,
             p90_ms=quantile(calls, 0.9) / NS_PER_MS,
+            p95_ms=quantile(calls, 0.95) / NS_PER_MS,
+            spread=(quantile(medians, 0.75) - quantile(medians, 0.25)) / median(medians),
             p99_ms=quantile(calls, 0.99) / NS_PER_MS if len(calls) >= MIN_CALLS_FOR_P99 else None,
             mean_ms=sum(calls) / len(calls) / NS_PER_MS,
             images_per_second=batch * len(calls) / (sum(calls) / 1e9),
@@ -165,6 +170,13 @@ class Row(Strict):
     bytes_on_disk: int | None = Field(description="of the file that this engine loads: a graph or a checkpoint")
     peak_memory: int | None = Field(None, description="of the measuring process, in bytes; null beside an accuracy")
     top: list[int] | None = Field(None, description="scope image: the highest output for each photo, in their order")
+    variant: Variant | None = Field(None, description="a way of calling that differs from the plain one")
+    start: Start | None = None
+    saturation: list[Saturation] = Field([], description="by the number of callers")
+    energy: Energy | None = None
+    gpu: Gpu | None = Field(None, description="null: measured on a CPU")
+    limit: Limit | None = Field(None, description="null: the graph is not known, or the machine's ceilings")
+    layers: list[Layer] | None = Field(None, description="null: not asked for, or the backend does not say")
     command: str = Field(description="measures this row again")
     timing: Timing | None
     error: str | None = Field(description="one line; set if and only if `timing` is null")
@@ -184,6 +196,7 @@ class Results(Strict):
     version: str = Field(description="of distilzoo")
     argv: list[str] = Field(description="the command line of the suite")
     host: Host
+    ceilings: Ceilings | None = Field(None, description="null: `zoo bench roofline` was not run on this host")
     rows: list[Row]
 
     @property

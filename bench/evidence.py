@@ -1,0 +1,90 @@
+"""What a row and a results file carry besides times: how it started, what it costs, how near it is to the limit."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from zoo.schemas import Strict
+
+
+class Start(Strict):
+    """What an app waits for before its first answer."""
+
+    load_ms: float = Field(gt=0, description="from the file's name to an engine")
+    first_call_ms: float = Field(gt=0, description="memory is allocated, weights are packed, kernels are chosen")
+
+
+class Saturation(Strict):
+    """Several callers of one engine at once, each in a thread of its own."""
+
+    streams: int = Field(gt=0, description="callers at once")
+    images_per_second: float = Field(gt=0)
+    calls: int = Field(gt=0)
+
+
+class Energy(Strict):
+    """Energy of the whole device while it answered, or why it is not known."""
+
+    joules_per_image: float | None = Field(gt=0)
+    source: Literal["nvml", "rapl"] | None
+    reason: str | None = Field(description="one line; set if and only if there is no number")
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.joules_per_image is None) != (self.source is None) or (self.reason is None) == (self.source is None):
+            raise ValueError("energy is either a number with its source, or a reason")
+        return self
+
+
+class Gpu(Strict):
+    """The state of the GPU while it was measured."""
+
+    name: str
+    memory: int | None = Field(ge=0, description="bytes that the process held on it; null: the driver does not say")
+    power_state: str | None = Field(description="P0 is the highest")
+    sm_mhz: tuple[float, float] | None = Field(description="lowest and highest clock that was seen")
+    throttle: list[str] = Field(description="reasons for lower clocks that were seen")
+
+
+class Limit(Strict):
+    """The least time that one call can take on this machine: work / rate or bytes / bandwidth, whichever is more."""
+
+    flops: int = Field(ge=0, description="floating-point or integer operations of one call; a MAC is two")
+    bytes: int = Field(gt=0, description="weights once, input and output of every layer once")
+    bound: Literal["compute", "memory", "launch"] = Field(description="what the floor is made of")
+    floor_ms: float = Field(gt=0)
+
+
+class Layer(Strict):
+    """Time of one layer in one call, as the backend's profiler gives it."""
+
+    name: str
+    kind: str
+    ms: float = Field(ge=0)
+
+
+class Rate(Strict):
+    """The highest rate of arithmetic that was reached here."""
+
+    device: str
+    precision: str
+    threads: int = Field(gt=0)
+    flops_per_second: float = Field(gt=0)
+
+
+class Bandwidth(Strict):
+    """The highest rate of reading and writing memory that was reached here."""
+
+    device: str
+    threads: int = Field(gt=0)
+    bytes_per_second: float = Field(gt=0)
+
+
+class Ceilings(Strict):
+    """What this machine can do at all, measured here."""
+
+    rates: list[Rate]
+    bandwidths: list[Bandwidth]
+    launch_us: float | None = Field(None, gt=0, description="of one kernel on the GPU; null: no GPU")
