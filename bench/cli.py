@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from bench.campaign.cli import app as campaign
 from bench.gate.cli import app as gate
+from bench.show import app as show
 from zoo.errors import EnvironmentProblem, InputError, need
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(gate)
+app.add_typer(campaign)
+app.add_typer(show)
 
 Bundles = Annotated[list[Path] | None, typer.Argument(metavar="BUNDLE...", help="Bundles (name.zoo) to measure.")]
 

@@ -18,6 +18,7 @@ ROOMS = (
     "zoo.demo_cli",
     "zoo.learn.cli",
     "zoo.learn.list_cli",
+    "zoo.learn.scores_cli",
     "zoo.learn.label.cli",
     "export.cli",
     "export.build_cli",

@@ -1,0 +1,1 @@
+"""`zoo bench campaign`: many `zoo` commands that belong together, in slices, resumable."""
