@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case
 from bench.results import EngineFacts
 from zoo.engines.tasks import Task
 from zoo.errors import InputError, VerdictError, missing_package
@@ -40,14 +40,18 @@ class Subject:
     task: Task
     framing: Framing
     engine: EngineFacts
-    parameters: int
-    macs: int
-    bytes_on_disk: int
+    parameters: int | None
+    macs: int | None
+    bytes_on_disk: int | None
 
 
 def open_subject(case: Case) -> Subject:
     """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader."""
-    if case.backend in (EAGER, COMPILED):
+    if case.foreign == ONNX:
+        from bench.foreign import open_graph
+
+        return open_graph(case)
+    if case.backend in (EAGER, EAGER_PEER, COMPILED):
         return _torch(case)
     if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
         from bench.peers import open_peer
@@ -91,9 +95,9 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
     torch = torch_for(case)
-    from zoo.learn.teachers import from_checkpoint
+    from bench.foreign import network_of
 
-    network = from_checkpoint(case.subject)
+    network = network_of(case)
     if case.backend == COMPILED:
         # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
         import torch._inductor.config as inductor
@@ -148,7 +152,7 @@ def torch_for(case: Case) -> Any:
     return torch
 
 
-def weight_bytes(checkpoint: Path) -> int:
-    """Size of a checkpoint's weights."""
-    files = [checkpoint] if checkpoint.is_file() else checkpoint.glob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+def weight_bytes(checkpoint: Path) -> int | None:
+    """Size of a checkpoint's weights; None where a library keeps them."""
+    files = [checkpoint] if checkpoint.is_file() else list(checkpoint.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files) if files else None
