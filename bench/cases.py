@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from zoo.engines.precision import Executed
 from zoo.schemas import Strict
@@ -50,10 +50,15 @@ class Case(Strict):
     subject: Path = Field(description="a bundle, or for torch's backends a run's checkpoint")
     backend: str = Field(description="of an engine, or one of the peers")
     precision: Executed = "fp32"
-    device: str = "cpu"
+    device: str = Field("cpu", description="cpu, cuda (the first GPU), cuda:INDEX or cuda:GPU-UUID")
     threads: int | None = Field(None, ge=1, description="null: every core that the process may use")
     batches: tuple[int, ...] = Field((1, 32), min_length=1)
     scope: Scope = "call"
+    variant: Variant | None = Field(None, description="a way of calling that differs from the plain one; GPUs only")
+    streams: tuple[int, ...] = Field(
+        (), description="saturation: each a number of callers at once; empty: not measured"
+    )
+    layers: bool = Field(False, description="after the timing, take the time of every layer where the backend says it")
     role: Role | None = None
     group: str | None = Field(None, description="what a control and its student have in common: the student's name")
     evaluation: Path | None = Field(None, description="folder DIR/CLASS/image, or a test set file; null: not measured")
@@ -61,12 +66,13 @@ class Case(Strict):
     selftest: bool = Field(False, description="refuse an engine whose answers to the bundle's self-test are off")
     limits: Limits = Limits()
 
-    @field_validator("batches")
+    @field_validator("batches", "streams")
     @classmethod
-    def _sensible(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
-        if min(batches) < 1 or len(set(batches)) != len(batches):
-            raise ValueError("batch sizes must be positive and different from each other")
-        return batches
+    def _sensible(cls, counts: tuple[int, ...], about: ValidationInfo) -> tuple[int, ...]:
+        if min(counts, default=1) < 1 or len(set(counts)) != len(counts):
+            what = {"batches": "batch sizes", "streams": "numbers of callers"}[about.field_name or ""]
+            raise ValueError(f"{what} must be positive and different from each other")
+        return counts
 
     @model_validator(mode="after")
     def _pictures(self) -> Self:
@@ -74,11 +80,19 @@ class Case(Strict):
             raise ValueError("scope image needs photos, and no other scope takes them")
         return self
 
+    @model_validator(mode="after")
+    def _variant(self) -> Self:
+        if self.variant is not None and (self.device == "cpu" or self.scope == "image"):
+            raise ValueError(f"variant {self.variant} is of a GPU, in the scopes compute and call")
+        return self
+
     @property
     def title(self) -> str:
         """The case in a few words, for progress and messages."""
         what = f"{self.name} · {self.backend} {self.precision}"
-        return what if self.scope == "call" else f"{what} · {self.scope}"
+        device = None if self.device == "cpu" else self.device
+        scope = None if self.scope == "call" else self.scope
+        return " · ".join(word for word in (what, device, scope, self.variant) if word)
 
     def command(self) -> str:
         """The shell command that measures this case again."""
@@ -90,8 +104,18 @@ class Case(Strict):
         else:
             words += [str(self.subject), "--backend", self.backend, "--precision", self.precision]
         words += ["--batch", ",".join(str(batch) for batch in self.batches)]
+        if self.device != "cpu":
+            words += ["--device", self.device]
         if self.scope != "call":
-            words += ["--scope", self.scope, "--photos", str(self.photos)]
+            words += ["--scope", self.scope]
+        if self.photos is not None:
+            words += ["--photos", str(self.photos)]
+        if self.variant is not None:
+            words += ["--variant", self.variant]
+        if self.streams:
+            words += ["--streams", ",".join(str(count) for count in self.streams)]
+        if self.layers:
+            words += ["--layers"]
         if self.threads is not None:
             words += ["--threads", str(self.threads)]
         if self.evaluation is not None:
