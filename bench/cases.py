@@ -56,7 +56,7 @@ class Case(Strict):
     scope: Scope = "call"
     variant: Variant | None = Field(None, description="a way of calling that differs from the plain one; GPUs only")
     streams: tuple[int, ...] = Field(
-        (), description="saturation: each a number of callers at once; empty: not measured"
+        (), description="numbers of callers at once, to saturate it; empty: not done"
     )
     layers: bool = Field(False, description="after the timing, take the time of every layer where the backend says it")
     role: Role | None = None
