@@ -60,10 +60,9 @@ class Case(Strict):
     batches: tuple[int, ...] = Field((1, 32), min_length=1)
     scope: Scope = "call"
     variant: Variant | None = Field(None, description="a way of calling that differs from the plain one; GPUs only")
-    streams: tuple[int, ...] = Field(
-        (), description="saturation: each a number of callers at once; empty: not measured"
-    )
+    streams: tuple[int, ...] = Field((), description="numbers of callers at once, to saturate it; empty: not done")
     layers: bool = Field(False, description="after the timing, take the time of every layer where the backend says it")
+    energy: bool = Field(True, description="after the timing, take the energy of an image where the machine counts it")
     role: Role | None = None
     group: str | None = Field(None, description="what a control and its student have in common: the student's name")
     evaluation: Path | None = Field(None, description="folder DIR/CLASS/image, or a test set file; null: not measured")
@@ -86,9 +85,13 @@ class Case(Strict):
         return self
 
     @model_validator(mode="after")
-    def _variant(self) -> Self:
+    def _fitting(self) -> Self:
         if self.variant is not None and (self.device == "cpu" or self.scope == "image"):
             raise ValueError(f"variant {self.variant} is of a GPU, in the scopes compute and call")
+        if self.streams and self.scope == "compute":
+            raise ValueError(
+                "several callers at once are of the scopes call and image: the device itself has one queue"
+            )
         return self
 
     @property

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import get_args
 
 from bench.cases import PIPELINE, SCOPES, Limits, Scope, Variant
+from bench.gpu import is_gpu
 from bench.numbers import known
 from bench.photos import photo_files
 from zoo.errors import InputError
 
-DEVICE = re.compile(r"cpu|cuda(:(\d+|GPU-[0-9a-fA-F-]+))?")
+DEVICE = re.compile(r"cpu|cuda(:[\w/-]+)?")
 PLAIN = "plain"  # how an engine is called when no variant is asked for
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 QUICK = Limits(seconds=0.25, min_rounds=6)  # less than the half second that `converged` needs: no row can claim it
@@ -43,8 +44,12 @@ class Choices:
     limits: Limits = field(default_factory=Limits)
 
     def known_scopes(self) -> list[Scope]:
-        """The scopes, with the pictures that one of them needs and the others do not take."""
+        """The scopes, with the pictures that one of them needs and the others do not take, and the GPU of another."""
         scopes = [known(name, SCOPES, "scope") for name in self.scopes]
+        if scopes == ["compute"] and not any(is_gpu(device) for device in self.devices):
+            raise InputError(
+                "scope compute is of a GPU, whose memory is not the host's: --device cuda, or --scope call"
+            )
         if ("image" in scopes) != (self.photos is not None):
             raise InputError("scope image and photos belong together: --scope image --photos DIR")
         if self.photos is not None:
@@ -57,7 +62,7 @@ class Choices:
         """The variants; None is the plain way of calling. Those of a GPU need one among the devices."""
         names = [known(name, (PLAIN, *VARIANTS), "variant") for name in self.variants]
         variants = [None if name == PLAIN else known(name, VARIANTS, "variant") for name in names]
-        if any(variants) and not any(on_gpu(device) for device in self.devices):
+        if any(variants) and not any(is_gpu(device) for device in self.devices):
             raise InputError(f"variant {next(filter(None, variants))} is of a GPU: --device cuda")
         return variants
 
@@ -67,8 +72,3 @@ class Choices:
             if not DEVICE.fullmatch(device):
                 raise InputError(f"no device '{device}'; write cpu, cuda, cuda:1 or cuda:GPU-<uuid>")
         return list(self.devices)
-
-
-def on_gpu(device: str) -> bool:
-    """Whether a device is a GPU."""
-    return device.startswith("cuda")

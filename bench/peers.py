@@ -44,6 +44,7 @@ def open_peer(case: Case) -> Subject:
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
         bytes_on_disk=graph.stat().st_size,
+        shareable=case.backend != "openvino-default",  # a model that is called directly has one request
     )
 
 

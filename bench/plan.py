@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from bench.accuracy import check
 from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, Case, Role, Scope, Variant
-from bench.choices import Choices, on_gpu
+from bench.choices import Choices
+from bench.gpu import is_gpu
 from bench.naming import RUN, Named, checkpoint, named
 from bench.numbers import known
 from zoo.engines import BACKENDS, Bundle
@@ -72,21 +74,22 @@ def _spread(
 ) -> Iterator[Case]:
     """The case in every scope and variant that makes sense for it. Accuracy is of the engine and is measured once."""
     first = True
-    for scope in scopes:
-        for variant in variants:
-            if scope == "call" and case.backend == PIPELINE:
-                continue
-            if variant is not None and (scope == "image" or not on_gpu(case.device)):
-                continue
-            changes = {"scope": scope, "variant": variant, "photos": photos if scope == "image" else None}
-            yield case.model_copy(update=changes | ({} if first else {"evaluation": None}))
-            first = False
+    for scope, variant in product(scopes, variants):
+        if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and not is_gpu(case.device)):
+            continue
+        if variant is not None and (scope == "image" or not is_gpu(case.device)):
+            continue
+        changes: dict[str, Any] = {"scope": scope, "variant": variant, "photos": photos if scope == "image" else None}
+        changes |= {} if first else {"evaluation": None}
+        changes |= {"streams": ()} if scope == "compute" else {}  # the device itself has one queue
+        yield case.model_copy(update=changes)
+        first = False
 
 
 def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
     """Those of `devices` that the backend has; without any, its usual one."""
     only = ONLY_ON.get(backend)
-    fit = [device for device in devices if only is None or on_gpu(device) == (only == "cuda")]
+    fit = [device for device in devices if only is None or is_gpu(device) == (only == "cuda")]
     if devices and not fit:
         if asked:
             raise InputError(f"{backend} runs on {only} only, and {', '.join(devices)} is asked for")
@@ -102,7 +105,7 @@ def _precisions(there: Sequence[Executed], asked: Sequence[Executed], backend: s
     """What is measured of the precisions `there`: those asked for, or those that make sense on the device."""
     if asked:
         return [precision for precision in asked if precision in there]
-    sensible = FOR_TENSORRT if backend == "tensorrt" else SENSIBLE_ON_GPU if on_gpu(device) else SENSIBLE_ON_CPU
+    sensible = FOR_TENSORRT if backend == "tensorrt" else SENSIBLE_ON_GPU if is_gpu(device) else SENSIBLE_ON_CPU
     return [precision for precision in sensible if precision in there] or there
 
 

@@ -171,6 +171,8 @@ def run(
             limits=limits or Choices().limits,
         )
         cases = plan(bundles or [], teacher or [], asked)
+    if quick:  # counters of energy tick slowly, and want to be watched for longer than that
+        cases = [case.model_copy(update={"energy": False}) for case in cases]
     results = measure(cases, out=out, passes=passes or 1, resume=resume)
     _show(results, as_json=as_json, csv=csv, pytest_json=pytest_json)
 

@@ -91,16 +91,18 @@ def test_a_suite_is_the_product_of_what_its_cases_say(folder):
 
 def test_devices_and_variants_are_crossed_where_they_fit(folder):
     text = 'devices = ["cpu", "cuda:1"]\nvariants = ["plain", "cuda-graph"]\nscopes = ["call", "compute"]\n'
-    cases = read_suite(suite_file(folder, text + 'batches = [1]\n[[cases]]\nbundle = "one.zoo"')).plan()
-    assert [(case.backend, case.precision, case.device, case.scope, case.variant) for case in cases] == [
-        ("onnxruntime", precision, "cpu", scope, None)
-        for precision in ("fp32", "int8")
-        for scope in ("call", "compute")
-    ] + [
-        ("onnxruntime", "fp32", "cuda:1", scope, variant)
-        for scope in ("call", "compute")
+    text += 'batches = [1]\nstreams = [2]\n[[cases]]\nbundle = "one.zoo"'
+    cases = read_suite(suite_file(folder, text)).plan()
+    on_cpu = [(precision, "cpu", "call", None, (2,)) for precision in ("fp32", "int8")]
+    on_gpu = [
+        ("fp32", "cuda:1", scope, variant, streams)
+        for scope, streams in (("call", (2,)), ("compute", ()))
         for variant in (None, "cuda-graph")
-    ] + [("openvino", precision, "cpu", scope, None) for precision in ("fp32", "int8") for scope in ("call", "compute")]
+    ]
+    assert [(case.precision, case.device, case.scope, case.variant, case.streams) for case in cases] == [
+        *(on_cpu + on_gpu),  # ONNX Runtime
+        *on_cpu,  # OpenVINO
+    ]
     for case in cases:
         assert Case.model_validate(case.model_dump()) == case
 
@@ -128,6 +130,7 @@ ONE = '[[cases]]\nbundle = "one.zoo"\n'
         (ONE + "scopes = ['image']", "scope image and photos belong together"),
         (ONE + "devices = ['tpu']", "no device 'tpu'; write cpu, cuda, cuda:1"),
         (ONE + "devices = ['cuda']\nbackends = ['openvino']", "openvino runs on cpu only, and cuda is asked for"),
+        (ONE + "scopes = ['compute']", "scope compute is of a GPU"),
         (ONE + "variants = ['cuda-graph']", "variant cuda-graph is of a GPU: --device cuda"),
         (ONE + ONE, "'one · onnxruntime fp32' at batch 1 is measured twice, from .*one.zoo"),
         ("[[cases]]\nteacher = 'timm:resnet18=gone.pth'", "no such weights file: .*gone.pth"),
