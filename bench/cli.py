@@ -9,6 +9,7 @@ import typer
 
 from bench.campaign.cli import app as campaign
 from bench.gate.cli import app as gate
+from bench.roofline.cli import app as roofline
 from bench.run_cli import app as run
 from bench.show import app as show
 from zoo.errors import need
@@ -18,6 +19,7 @@ app.add_typer(run)
 app.add_typer(gate)
 app.add_typer(campaign)
 app.add_typer(show)
+app.add_typer(roofline)
 
 
 @app.command()

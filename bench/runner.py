@@ -23,6 +23,7 @@ from bench.gpu import BUSY, find, is_gpu
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
 from bench.resume import earlier, taken_over, what_is_missing
+from bench.roofline.rows import Floors
 from zoo import __version__
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.progress import note, track
@@ -57,14 +58,22 @@ def run(
             find(device)
     out = None if out is None else Path(out)
     host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
-    found = Collection(cases)
+    found, floors = Collection(cases), Floors(cases, host)
     if resume and (before := earlier(out, cases, host, passes)) is not None:
         taken_over(found, before)
         created = before.created
 
     def results() -> Results:
         arguments = list(sys.argv if argv is None else argv)
-        return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=found.rows)
+        return Results(
+            schema=SCHEMA,
+            created=created,
+            version=__version__,
+            argv=arguments,
+            host=host,
+            ceilings=floors.ceilings,
+            rows=found.rows,
+        )
 
     with track("measuring", total=len(cases) * passes) as advance:
         for place, whole in turns(found, passes):
@@ -77,6 +86,7 @@ def run(
                 with track(case.title, total=1, quiet_log=True):
                     measure_case(case, rows)
             finally:
+                rows = floors.limited(case, rows)
                 found.add(place, rows)
                 if out is not None:
                     results().write(out)
