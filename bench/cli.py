@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from bench.gate.cli import app as gate
+from bench.roofline.cli import app as roofline
 from zoo.errors import EnvironmentProblem, InputError, need
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(gate)
+app.add_typer(roofline)
 
 Bundles = Annotated[list[Path] | None, typer.Argument(metavar="BUNDLE...", help="Bundles (name.zoo) to measure.")]
 

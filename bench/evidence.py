@@ -49,10 +49,13 @@ class Gpu(Strict):
 
 
 class Limit(Strict):
-    """The least time that one call can take on this machine: work / rate or bytes / bandwidth, whichever is more."""
+    """The least time that one call can take on this machine: work / rate or bytes / bandwidth, whichever is more.
 
-    flops: int = Field(ge=0, description="floating-point or integer operations of one call; a MAC is two")
-    bytes: int = Field(gt=0, description="weights once, input and output of every layer once")
+    `docs/roofline.md` says why nothing can be faster.
+    """
+
+    flops: int = Field(ge=0, description="operations of one call, a MAC is two; products with padding left out")
+    bytes: int = Field(gt=0, description="weights once, as they are executed; input and output of the network once")
     bound: Literal["compute", "memory", "launch"] = Field(description="what the floor is made of")
     floor_ms: float = Field(gt=0)
 
@@ -69,17 +72,20 @@ class Rate(Strict):
     """The highest rate of arithmetic that was reached here."""
 
     device: str
-    precision: str
+    precision: str = Field(description="as rows name it; tf32: what fp32 may be executed in on a GPU")
     threads: int = Field(gt=0)
-    flops_per_second: float = Field(gt=0)
+    flops_per_second: float = Field(gt=0, description="floating-point or integer operations; a MAC is two")
+    by: str | None = Field(None, description="the library and what it computed")
 
 
 class Bandwidth(Strict):
-    """The highest rate of reading and writing memory that was reached here."""
+    """The highest rate of reading and writing memory that was reached here, at one size of what is read."""
 
     device: str
     threads: int = Field(gt=0)
     bytes_per_second: float = Field(gt=0)
+    working_set: int | None = Field(None, gt=0, description="bytes that are used over and over; null: main memory")
+    by: str | None = Field(None, description="the library and what it did")
 
 
 class Ceilings(Strict):
@@ -87,4 +93,4 @@ class Ceilings(Strict):
 
     rates: list[Rate]
     bandwidths: list[Bandwidth]
-    launch_us: float | None = Field(None, gt=0, description="of one kernel on the GPU; null: no GPU")
+    launch_us: float | None = Field(None, gt=0, description="of one kernel on the GPU; null: not measured")

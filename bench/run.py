@@ -19,6 +19,7 @@ from bench.cases import Case
 from bench.collect import Collection, turns
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
+from bench.roofline.rows import Floors
 from zoo import __version__
 from zoo.errors import InputError
 from zoo.progress import track
@@ -46,11 +47,19 @@ def run(
     if not cases:
         raise InputError("there is nothing to measure: no case was selected")
     host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
-    found = Collection(cases)
+    found, floors = Collection(cases), Floors(cases, host)
 
     def results() -> Results:
         arguments = list(sys.argv if argv is None else argv)
-        return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=found.rows)
+        return Results(
+            schema=SCHEMA,
+            created=created,
+            version=__version__,
+            argv=arguments,
+            host=host,
+            ceilings=floors.ceilings,
+            rows=found.rows,
+        )
 
     with track("measuring", total=len(cases) * passes) as advance:
         for place, case in turns(found, passes):
@@ -59,6 +68,7 @@ def run(
                 with track(case.title, total=1, quiet_log=True):
                     measure_case(case, rows)
             finally:
+                rows = floors.limited(case, rows)
                 found.add(place, rows)
                 if out is not None:
                     results().write(out)

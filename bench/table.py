@@ -17,7 +17,8 @@ ROLE_ORDER: list[Role | None] = ["teacher", "control", "student", None]
 class Line:
     """One (model, engine). None: not measured, or not known.
 
-    `settled`: p50's interval was narrow enough before time was up. `speedups` stand beside `Table.references`.
+    `of_limit`: the floor of a call at the latency batch as a share of its p50. `settled`: p50's interval was narrow
+    enough before time was up. `speedups` stand beside `Table.references`.
     """
 
     model: str
@@ -31,6 +32,7 @@ class Line:
     bytes_on_disk: int | None
     p50_ms: float | None
     p90_ms: float | None
+    of_limit: float | None
     images_per_second: float | None
     settled: bool
     speedups: tuple[float | None, ...]
@@ -106,6 +108,7 @@ def _line(rows: list[Row], references: tuple[Reference, ...], latency_batch: int
         bytes_on_disk=known.bytes_on_disk,
         p50_ms=latency.p50_ms if latency else None,
         p90_ms=latency.p90_ms if latency else None,
+        of_limit=next((_of_limit(row) for row in rows if row.batch == latency_batch), None),
         images_per_second=throughput.images_per_second if throughput else None,
         settled=latency is None or latency.stop == "converged",
         speedups=tuple(
@@ -115,6 +118,10 @@ def _line(rows: list[Row], references: tuple[Reference, ...], latency_batch: int
         error=next((row.error for row in rows if row.error), None),
         rows=tuple(rows),
     )
+
+
+def _of_limit(row: Row) -> float | None:
+    return row.limit.floor_ms / row.timing.p50_ms if row.limit and row.timing else None
 
 
 def _references(rows: Iterable[Row]) -> Iterable[Reference]:

@@ -58,6 +58,11 @@ def factor(number: Number) -> str:
     return f"{number:,.0f}×" if number >= 100 else f"{_three(number)}×"
 
 
+def share(number: Number) -> str:
+    """Of the limit: `0.374` -> `37 %`; two digits, because a ceiling is not known better."""
+    return f"{number * 100:.0f} %" if number >= 0.0995 else f"{number * 100:.1f} %"
+
+
 def _three(number: Number) -> str:
     """Three significant digits without an exponent."""
     decimals = 0
@@ -99,6 +104,8 @@ def columns(table: Table) -> list[Column]:
         Column("p90_ms", f"p90, batch\u00a0{one}", lambda line: line.p90_ms, milliseconds),
         Column("images_per_second", f"images/s, batch\u00a0{many}", lambda line: line.images_per_second, rate),
     ]
+    if any(line.of_limit is not None for line in table.lines):
+        found.insert(-1, Column("of_limit", f"of limit, batch\u00a0{one}", lambda line: line.of_limit, share))
     for place, reference in enumerate(table.references):
         found.append(Column(f"speedup_{place}", f"vs {reference.label}", _speedup(place), factor))
     return found
@@ -119,6 +126,10 @@ def notes(table: Table) -> list[str]:
     found = [f"Not measured: {line.title}: {line.error}" for line in table.lines if line.error]
     if not all(line.settled for line in table.lines):
         found.append(f"{UNSETTLED} Time was up before the 95 % interval of p50 was narrow enough.")
+    if any(line.of_limit is not None and line.of_limit > 1 for line in table.lines):
+        found.append(
+            "More than 100 % of the limit: a ceiling was taken at a bad moment; `zoo bench roofline` can raise it."
+        )
     return found
 
 

@@ -12,11 +12,11 @@ import onnx
 import torch
 from torch import nn
 
+from zoo.engines.work import WEIGHTED
 from zoo.errors import InputError, ZooError, first_line
 
 OPSET = 20  # the exporter's own default; IR 10, read by ONNX Runtime >= 1.17, OpenVINO >= 2024, TensorRT >= 10
 MAX_BATCH = 1024
-WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})  # the operators that do a network's arithmetic
 
 
 def to_onnx(

@@ -10,7 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
-from export.onnx import WEIGHTED, opset, weights
+from export.onnx import opset, weights
+from zoo.engines.work import WEIGHTED
 from zoo.errors import InputError, first_line, nearest
 
 LARGEST = 2**31 - 1  # protobuf's own limit; whatever is above keeps its weights in another file

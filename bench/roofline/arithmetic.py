@@ -1,0 +1,117 @@
+"""The highest rate of arithmetic that the engines' own libraries reach on this machine's processor."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.evidence import Rate
+from bench.roofline.graphs import SHAPES, Shape, probe
+from zoo.engines.backend import RUNTIMES, backend_class, installed
+from zoo.engines.precision import EXECUTIONS, Executed
+from zoo.engines.work import work
+from zoo.errors import EnvironmentProblem
+
+PASSES = 2  # over everything: a burst of somebody else's work then spoils one visit and not the ceiling
+SECONDS = 0.25  # a visit; a call takes 5 to 100 ms
+LEAST_CALLS = 3
+GRAPHS: dict[Executed, str] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One graph on one backend."""
+
+    backend: str
+    precision: Executed
+    graph: str
+    shape: Shape
+    threads: int
+
+
+def probes(threads: Sequence[int], shapes: Sequence[Shape] = SHAPES) -> list[Probe]:
+    """Every runtime that is installed, in every precision that it may be asked for."""
+    return [
+        Probe(backend, precision, graph, shape, count)
+        for backend in RUNTIMES
+        if installed(backend)
+        for precision, graph in (GRAPHS | EXECUTIONS.get(backend, {})).items()
+        for shape in shapes
+        for count in threads
+    ]
+
+
+def rates(wanted: Sequence[Probe], advance: Callable[[], None], *, seconds: float = SECONDS) -> list[Rate]:
+    """The best rate of each (precision, threads). What a backend cannot run here is left out.
+
+    `advance` is called `PASSES` times for each probe. `EnvironmentProblem` when nothing can be run at all.
+    """
+    best: dict[tuple[str, int], Rate] = {}
+    problem: EnvironmentProblem | None = None
+    with tempfile.TemporaryDirectory(prefix="zoo-roofline-") as folder:
+        written = _write({(one.graph, one.shape) for one in wanted}, Path(folder))
+        refused: set[tuple[str, str]] = set()
+        for one in [one for _ in range(PASSES) for one in wanted]:
+            advance()
+            if (one.backend, one.precision) in refused:
+                continue
+            graph = written[one.graph, one.shape]
+            try:
+                reached = graph.operations / _fastest_call(one, graph, seconds)
+            except EnvironmentProblem as error:  # no such arithmetic in this CPU: another library may emulate it
+                refused.add((one.backend, one.precision))
+                problem = error
+                continue
+            key = (one.precision, one.threads)
+            if key not in best or reached > best[key].flops_per_second:
+                best[key] = Rate(
+                    device="cpu",
+                    precision=one.precision,
+                    threads=one.threads,
+                    flops_per_second=reached,
+                    by=f"{one.backend}, {one.shape.title}",
+                )
+    if not best:
+        raise problem or EnvironmentProblem("no runtime is installed: pip install distilzoo")
+    return list(best.values())
+
+
+@dataclass(frozen=True)
+class _Written:
+    path: Path
+    operations: int
+    images: npt.NDArray[np.uint8]
+
+
+def _write(wanted: set[tuple[str, Shape]], folder: Path) -> dict[tuple[str, Shape], _Written]:
+    import onnx
+
+    def each() -> Iterator[tuple[tuple[str, Shape], _Written]]:
+        for number, (precision, shape) in enumerate(wanted):
+            model = probe(shape, precision)
+            path = folder / f"{number}.onnx"
+            onnx.save(model, path)
+            size = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim]
+            images = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+            yield (precision, shape), _Written(path, sum(work(model).operations.values()), images)
+
+    return dict(each())
+
+
+def _fastest_call(one: Probe, graph: _Written, seconds: float) -> float:
+    """Seconds of the fastest of some calls, after one that packs weights and allocates."""
+    engine = backend_class(one.backend)(graph.path, precision=one.precision, device="cpu", threads=one.threads)
+    engine.run(graph.images)
+    fastest, calls, end = float("inf"), 0, time.perf_counter() + seconds
+    while calls < LEAST_CALLS or time.perf_counter() < end:
+        began = time.perf_counter()
+        engine.run(graph.images)
+        fastest = min(fastest, time.perf_counter() - began)
+        calls += 1
+    return fastest
