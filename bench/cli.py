@@ -26,17 +26,22 @@ app.add_typer(roofline)
 def report(
     results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="What `zoo bench run -o` wrote.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: beside the results, as .html.")] = None,
-    scope: Annotated[str, typer.Option(help="call or image, where the results have both.")] = "",
+    scope: Annotated[str, typer.Option(help="Show this scope only. Default: each on a tab of its own.")] = "",
+    gate: Annotated[
+        Path | None, typer.Option(metavar="GATE.json", help="Show what `zoo bench gate` found, too.")
+    ] = None,
 ) -> None:
     """Write the results as one HTML page that opens offline."""
     from bench.cases import SCOPES
+    from bench.gate.receipt import read_receipt
     from bench.numbers import known
     from bench.report import write_report
     from bench.results import read_results
 
     page = out or results.with_suffix(".html")
     found = read_results(results)
-    write_report(found.only(known(scope, SCOPES, "scope")) if scope else found, page)
+    receipt = read_receipt(gate) if gate is not None else None
+    write_report(found.only(known(scope, SCOPES, "scope")) if scope else found, page, receipt)
     typer.echo(str(page))
 
 

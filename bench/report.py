@@ -4,36 +4,71 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench import charts
-from bench.headline import headline, pick, plain
+from bench.headline import plain
+from bench.page import engines, gate
+from bench.page.view import FIRST, SCOPE_WORDS, SHARED_SPECS, views
 from bench.results import Results
-from bench.table import pivot
-from bench.text import caption, columns, milliseconds, notes, rate
-from zoo.errors import EnvironmentProblem, InputError, missing_package
+from bench.text import milliseconds, rate
+from zoo.errors import EnvironmentProblem, missing_package
 from zoo.files import write_text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from bench.gate.receipt import Receipt
 
 TEMPLATE = "report.html.j2"
 
 
-def write_report(results: Results, path: Path) -> None:
+def write_report(results: Results, path: Path, receipt: Receipt | None = None) -> None:
     """Write the page, whole or not at all. `EnvironmentProblem` when a package is missing or the disk refuses."""
-    page = render(results)
+    page = render(results, receipt)
     try:
         write_text(path, page)
     except OSError as error:
         raise EnvironmentProblem(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def render(results: Results) -> str:
-    """The page as text: styles, data, charts and the library that draws them are all inside."""
+def render(results: Results, receipt: Receipt | None = None) -> str:
+    """The page as text: styles, data, charts and the library that draws them are all inside.
+
+    Several scopes are tabs, each a page of its own: their numbers never stand side by side. With a `receipt` the page
+    shows what the gate found, too.
+    """
+    found = views(results)
+    opened = next((view for view in found if view.scope == FIRST), found[0])
+    verdict = gate.section(receipt, results.host.fingerprint) if receipt else None
+    specs = {name: spec for view in found for name, spec in view.specs.items()}
+    specs |= {f"all-{figure.key}": figure.spec for figure in (verdict.figures if verdict else ())}
+    specs |= {name: drawing() for name, drawing in SHARED_SPECS.items()}
+    return (
+        templates("the report")
+        .get_template(TEMPLATE)
+        .render(
+            results=results,
+            views=found,
+            opened=opened,
+            scope_words=SCOPE_WORDS,
+            title=plain(opened.sentence),
+            receipt=receipt,
+            verdict=verdict,
+            engines=engines,
+            specs=specs,
+            script_json=script_json,
+            library=chart_library(),
+        )
+    )
+
+
+def templates(purpose: str) -> Environment:
+    """The room's templates. `EnvironmentProblem` when jinja2 is missing."""
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
-        raise missing_package("jinja2", "bench", "the report") from None
+        raise missing_package("jinja2", "bench", purpose) from None
     environment = Environment(
         loader=PackageLoader("bench"),
         autoescape=True,
@@ -43,34 +78,7 @@ def render(results: Results) -> str:
     )
     environment.filters["milliseconds"] = milliseconds
     environment.filters["rate"] = rate
-    if len(results.scopes) > 1:
-        raise InputError(f"these results have several scopes, a page has one: choose of {', '.join(results.scopes)}")
-    table = pivot(results)
-    chosen = pick(table)
-    shipped = chosen.line if chosen else None
-    sentence = headline(table)
-    sizes = charts.sizes(table)
-    specs = {
-        "scatter": charts.accuracy_against_latency(table, shipped),
-        "distributions": charts.latency_distributions(table),
-        **{f"size{place}": spec for place, (_, spec) in enumerate(sizes)},
-    }
-    return environment.get_template(TEMPLATE).render(
-        results=results,
-        groups=[(model, list(lines)) for model, lines in groupby(table.lines, key=lambda line: line.model)],
-        table=table,
-        columns=columns(table),
-        shipped=shipped,
-        teacher=chosen.teacher if chosen else None,
-        sentence=sentence,
-        title=plain(sentence),
-        caption=caption(results),
-        notes=notes(table),
-        size_titles=[title for title, _ in sizes],
-        specs={name: spec for name, spec in specs.items() if spec is not None},
-        script_json=script_json,
-        library=chart_library(),
-    )
+    return environment
 
 
 def script_json(data: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.cases import EAGER, Role, is_engine
+from bench.cases import EAGER, Role, Variant, is_engine
 from bench.results import Accuracy, EngineFacts, Results, Row
 
 LATENCY_BATCH = 1
@@ -42,7 +42,13 @@ class Line:
     @property
     def title(self) -> str:
         """Model and engine, for charts."""
-        return f"{self.model} · {self.engine.backend} {self.engine.precision}"
+        variant = f" {self.variant}" if self.variant else ""
+        return f"{self.model} · {self.engine.backend} {self.engine.precision}{variant}"
+
+    @property
+    def variant(self) -> Variant | None:
+        """The way of calling, where it is not the plain one."""
+        return self.rows[0].variant
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def pivot(results: Results) -> Table:
 
 def _key(row: Row) -> tuple[object, ...]:
     engine = row.engine
-    return row.model, row.role, engine.backend, engine.precision, engine.device, engine.threads, row.scope
+    return row.model, row.role, engine.backend, engine.precision, engine.device, engine.threads, row.scope, row.variant
 
 
 def _line(rows: list[Row], references: tuple[Reference, ...], latency_batch: int, throughput_batch: int) -> Line:

@@ -12,15 +12,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bench.charts import CONFIG, SCHEMA, Spec
 from bench.gate.from_results import key_of
 from bench.gate.receipt import save
 from bench.gate.verdict import signed
-from bench.report import chart_library, script_json
+from bench.page.section import Spec
+from bench.page.spec import CONFIG, SCHEMA
+from bench.report import chart_library, script_json, templates
 from bench.results import Results, Timing, read_results
 from bench.stats import change_points, mean
 from bench.text import milliseconds
-from zoo.errors import InputError, missing_package
+from zoo.errors import InputError
 from zoo.progress import note
 
 TEMPLATE = "history.html.j2"
@@ -102,15 +103,10 @@ def _series(title: str, values: Sequence[tuple[str, Results, Timing]]) -> Series
 
 def write_page(series: Sequence[Series], path: Path) -> None:
     """One self-contained HTML file. `EnvironmentProblem` when a package is missing or the disk refuses."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise missing_package("jinja2", "bench", "the history page") from None
-    environment = Environment(
-        loader=PackageLoader("bench"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template(TEMPLATE).render(
-        series=series, specs=[chart(each) for each in series], script_json=script_json, library=chart_library()
+    page = (
+        templates("the history page")
+        .get_template(TEMPLATE)
+        .render(series=series, specs=[chart(each) for each in series], script_json=script_json, library=chart_library())
     )
     save(path, page)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from bench.evidence import Ceilings
 from bench.host import Host
 from bench.results import Accuracy, EngineFacts, Results, Row, Timing
 
@@ -65,3 +66,49 @@ def family() -> Results:
             row("net", "student", "openvino fp32", 1, batch=batch, accuracy=None, error="out of <memory>", group="net"),
         ]
     return results(*found)
+
+
+CEILINGS = Ceilings.model_validate(
+    {
+        "rates": [
+            {"device": "cpu", "precision": precision, "threads": threads, "flops_per_second": rate * threads}
+            for precision, rate in (("fp32", 2e11), ("int8", 6e11))
+            for threads in (1, 2)
+        ],
+        "bandwidths": [{"device": "cpu", "threads": threads, "bytes_per_second": 8e9 * threads} for threads in (1, 2)],
+    }
+)
+
+
+def everything() -> Results:
+    """The family with all that a row can carry, a scope more, and the machine's ceilings."""
+    found = [_full(row) for row in family().rows]
+    photos = [row.model_copy(update={"scope": "image", "group": row.group}) for row in found if row.role != "control"]
+    return results(*found, *photos).model_copy(update={"ceilings": CEILINGS})
+
+
+def _full(row: Row) -> Row:
+    if row.timing is None or row.macs is None or row.parameters is None:
+        return row
+    ms, width = row.timing.p50_ms, {"fp32": 4, "int8": 1}[row.engine.precision]
+    flops, size = 2 * row.macs * row.batch, row.parameters * width + 30_000 * row.batch
+    rate = {"fp32": 4e11, "int8": 1.2e12}[row.engine.precision]
+    floor = 1e3 * max(flops / rate, size / 1.6e10)
+    layers = [("stem", 0.3), *((f"block{place}.conv", 0.04) for place in range(15)), ("head", 0.1)]
+    more = {
+        "start": {"load_ms": 20 * ms + 5, "first_call_ms": 3 * ms},
+        "saturation": [
+            {"streams": streams, "images_per_second": row.timing.images_per_second * gain, "calls": 100}
+            for streams, gain in ((1, 1.0), (2, 1.7), (4, 1.8))
+        ],
+        "energy": {"joules_per_image": ms * 0.015 / row.batch, "source": "rapl", "reason": None},
+        "limit": {
+            "flops": flops,
+            "bytes": size,
+            "bound": "compute" if flops / rate > size / 1.6e10 else "memory",
+            "floor_ms": floor,
+        },
+        "layers": [{"name": name, "kind": "Conv", "ms": ms * share} for name, share in layers],
+        "peak_memory": 10**8,
+    }
+    return Row.model_validate({**row.model_dump(), **more})

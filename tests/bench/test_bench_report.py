@@ -1,32 +1,26 @@
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
+import gates
 import pytest
-from rows import family, results, row
+from rows import everything, family, results, row
+from typer.testing import CliRunner
 
-from bench import charts
+from bench.cli import app
 from bench.headline import headline, plain
+from bench.page import energy, gate, layers, roofline, rounds, sizes, spread, start, tradeoff, view
+from bench.page.labels import Wish, place
 from bench.report import render, write_report
-from bench.results import Results, read_results
+from bench.results import Results, Row, Timing
 from bench.table import pivot
-from bench.text import columns
 from zoo.errors import EnvironmentProblem
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NO_SANDBOX = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)"),
-]
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 def test_the_page_is_one_small_file_that_needs_no_network() -> None:
-    page = render(family())
+    page = render(everything())
     assert len(page.encode()) < 5_000_000
     assert not re.search(r"<(link|img|iframe|script[^>]+src|script[^>]*>\s*import)\b", page.partition("<script")[0])
     assert "default-src 'none'" in page
@@ -41,41 +35,178 @@ def test_names_cannot_break_out_of_the_page() -> None:
 
 
 def test_samples_are_thinned_and_keep_their_shape() -> None:
-    spec = charts.latency_distributions(pivot(family()))
+    spec = spread.distributions(pivot(family()))
     assert spec is not None
     values = spec["data"]["values"]
     lines = {value["line"] for value in values}
     assert len(lines) == 7
-    assert len(values) == 7 * charts.SAMPLES
+    assert len(values) == 7 * spread.SAMPLES
     assert {value["times"] for value in values} >= {1.0, 1.5}
 
 
-def test_each_control_is_joined_to_its_student_on_the_same_engine() -> None:
-    spec = charts.accuracy_against_latency(pivot(family()), None)
-    assert spec is not None
-    pairs = spec["layer"][0]["data"]["values"]
+def test_families_are_joined_and_the_front_is_a_staircase() -> None:
+    table = pivot(family())
+    found = tradeoff.section(table, None)
+    assert found is not None
+    stairs, descents, pairs = (layer["data"]["values"] for layer in found.figures[0].spec["layer"][:3])
     assert pairs == [
         {"p50": 0.4, "accuracy": 92.0, "p50_2": 0.4, "accuracy_2": pytest.approx(99.1)},
         {"p50": 0.2, "accuracy": 91.0, "p50_2": 0.2, "accuracy_2": 98.0},
     ]
-    notes = [layer["data"]["values"][0] for layer in spec["layer"][2:]]
-    assert [(note["note"], note["engine"]) for note in notes] == [
-        ("eager", "torch fp32, 2 threads"),
-        ("best engine", "onnxruntime int8, 2 threads"),
+    assert descents == [{"p50": 8.0, "accuracy": 99.5, "p50_2": 0.2, "accuracy_2": 98.0}]
+    assert [(step["p50"], step["accuracy"]) for step in stairs[:-1]] == [
+        (0.2, 98.0),
+        (0.4, pytest.approx(99.1)),
+        (4.0, 99.5),
+    ]
+    assert found.numbers is not None
+    assert [cells[-1] for cells in found.numbers.rows] == [
+        "–",
+        "1.10 points better for 2.00× the time",
+        "0.40 points better for 10.0× the time",
     ]
 
 
+def test_nothing_on_the_front_is_beaten_in_both() -> None:
+    dots = tradeoff.dots(pivot(family()))
+    front = tradeoff.front(dots)
+    for dot in dots:
+        beaten = any(
+            other.p50 <= dot.p50 and other.accuracy.rank <= dot.accuracy.rank and other is not dot for other in front
+        )
+        assert beaten != (dot in front)
+
+
+def test_smaller_errors_stand_higher() -> None:
+    found = [
+        row(name, "student", "onnxruntime fp32", ms).model_dump()
+        | {"accuracy": {"task": "keypoints", "metric": "error", "value": error, "images": 9}}
+        for name, ms, error in (("slow", 4.0, 1.5), ("fast", 1.0, 2.5))
+    ]
+    table = pivot(results(*(Row.model_validate(one) for one in found)))
+    section = tradeoff.section(table, None)
+    assert section is not None
+    assert section.figures[0].spec["layer"][0]["encoding"]["y"]["scale"]["reverse"]
+    assert [dot.line.model for dot in tradeoff.front(tradeoff.dots(table))] == ["fast", "slow"]
+
+
+def test_labels_cover_neither_points_nor_each_other() -> None:
+    points = [(50.0, 50.0), (60.0, 50.0), (70.0, 50.0), (300.0, 20.0)]
+    wishes = [Wish(str(at), x, y, "a long label") for at, (x, y) in enumerate(points)]
+    found = place(wishes, points, 310, 100)
+    assert found["0"].align == "center"  # 38 pixels on either side of 50 are inside the plot
+    assert len({(where.dx, where.dy, where.align) for where in found.values()}) > 1
+    assert found["3"].align == "right"  # there is no room on its right
+    assert place(wishes, points, 20, 20) == {}
+
+
 def test_sizes_leave_out_controls_and_name_each_file_once() -> None:
-    titled = dict(charts.sizes(pivot(family())))
+    section = sizes.section(pivot(family()))
+    assert section is not None
+    titled = {figure.title: figure.spec["data"]["values"] for figure in section.figures}
     assert list(titled) == ["Parameters", "Multiply-accumulates for one image", "Bytes on disk"]
-    assert [bar["line"] for bar in titled["Parameters"]["data"]["values"]] == ["big", "net"]
-    assert [bar["line"] for bar in titled["Bytes on disk"]["data"]["values"]] == [
+    assert [bar["line"] for bar in titled["Parameters"]] == ["big", "net"]
+    assert [bar["line"] for bar in titled["Bytes on disk"]] == [
         "big · checkpoint",
         "big · fp32",
         "big · int8",
         "net · fp32",
         "net · int8",
     ]
+
+
+def test_rows_stand_below_the_roof_at_the_rate_they_reached() -> None:
+    full = everything().only("call")
+    section = roofline.section(pivot(full), full, None)
+    assert section is not None
+    spec = section.figures[0].spec
+    net = next(p for p in spec["data"]["values"] if p["name"] == "net · onnxruntime fp32" and p["batch"] == 1)
+    limit = next(r.limit for r in full.rows if r.model == "net" and r.limit and r.batch == 1)
+    assert limit is not None
+    assert net["rate"] == pytest.approx(2 * 2_000_000 / 0.4e-3)
+    assert net["intensity"] == pytest.approx(4_000_000 / 430_000)
+    roofs = spec["layer"][0]["data"]["values"]
+    assert {line["rate"] for line in roofs} >= {4e11, 1.2e12}  # of the two threads that the rows use
+    words = [word["text"] for layer in spec["layer"][2:4] for word in layer["data"]["values"]]
+    assert words == ["fp32: 400 G/s", "int8: 1.20 T/s", "memory: 16.0 GB/s"]
+    assert section.numbers is not None
+    shares = {(cells[0], cells[1]): cells[4] for cells in section.numbers.rows}
+    assert shares["net · onnxruntime fp32", "1"] == f"{100 * limit.floor_ms / 0.4:.2f} %"
+
+
+def test_without_ceilings_the_shares_are_told_and_without_limits_nothing_is() -> None:
+    full = everything().only("call").model_copy(update={"ceilings": None})
+    section = roofline.section(pivot(full), full, None)
+    assert section is not None
+    assert not section.figures
+    assert section.numbers is not None
+    assert not section.numbers.folded
+    assert roofline.section(pivot(family()), family(), None) is None
+
+
+def test_energy_is_bars_or_one_line_that_says_why_not() -> None:
+    section = energy.section(pivot(everything().only("call")))
+    assert section is not None
+    assert section.numbers is None
+    assert [bar["text"] for bar in section.figures[0].spec["data"]["values"]][:2] == ["1.88 mJ", "1.88 mJ"]
+    why = {"joules_per_image": None, "source": None, "reason": "no counter can be read"}
+    rows = [Row.model_validate({**one.model_dump(), "energy": why}) for one in family().rows]
+    silent = energy.section(pivot(results(*rows)))
+    assert silent is not None
+    assert not silent.figures
+    assert silent.notes == ["Not measured: no counter can be read"]
+    assert energy.section(pivot(family())) is None
+
+
+def test_a_deep_network_shows_its_longest_layers_in_their_order() -> None:
+    each = [{"name": f"conv{place}", "kind": "Conv", "ms": 1 + place % 7} for place in range(100)]
+    deep = Row.model_validate({**row("net", None, "openvino fp32", 1.0).model_dump(), "layers": each})
+    values, total = layers.shown(deep)
+    assert len(values) == layers.MOST + 1
+    shown = [int(value["line"].removeprefix("conv")) for value in values[:-1]]
+    assert shown == sorted(shown)
+    assert values[-1]["line"] == "60 shorter layers"
+    assert sum(value["ms"] for value in values) == pytest.approx(total)
+
+
+def test_start_and_saturation_are_shown_where_they_were_measured() -> None:
+    table = pivot(everything().only("call"))
+    begun, saturated = start.start(table), start.saturation(table)
+    assert begun is not None
+    assert saturated is not None
+    assert begun.figures[0].numbers is not None
+    assert begun.figures[0].numbers.rows[0] == ["net-control · onnxruntime int8", "9.00 ms", "0.600 ms", "9.60 ms"]
+    assert saturated.figures[0].numbers is not None
+    assert saturated.figures[0].numbers.heading == ["images/s with", "1 caller", "2 callers", "4 callers"]
+    assert start.start(pivot(family())) is None
+    assert start.saturation(pivot(family())) is None
+
+
+def test_rounds_keep_their_order_and_one_hiccup_does_not_flatten_the_rest() -> None:
+    calls = [[1_000_000 + 1000 * place, 1_100_000] for place in range(600)]
+    calls[300][1] = 900_000_000
+    found = rounds.datasets(Timing.of(calls, batch=1, stop="converged", warmup_calls=3))
+    assert [point["round"] for point in found["rounds"][:3]] == [1, 4, 7]
+    assert len(found["rounds"]) == 200
+    assert [point["ms"] for point in found["rounds"]] == sorted(point["ms"] for point in found["rounds"])
+    assert max(point["high"] for point in found["rounds"]) < 3
+    assert any("900 ms" in point["range"] for point in found["rounds"])
+
+
+def test_variants_are_lines_of_their_own() -> None:
+    plain_row = row("net", None, "tensorrt fp16", 1.0)
+    replayed = Row.model_validate({**row("net", None, "tensorrt fp16", 0.5).model_dump(), "variant": "cuda-graph"})
+    table = pivot(results(plain_row, replayed))
+    assert [line.title for line in table.lines] == ["net · tensorrt fp16", "net · tensorrt fp16 cuda-graph"]
+    assert [line.p50_ms for line in table.lines] == [1.0, 0.5]
+
+
+def test_scopes_never_share_a_view() -> None:
+    views = view.views(everything())
+    assert [one.scope for one in views] == ["call", "image"]
+    for one in views:
+        assert {line.line.scope for line in one.lines} == {one.scope}
+        assert all(key.startswith(f"{one.scope}-") for key in one.specs)
 
 
 @pytest.mark.parametrize(
@@ -101,142 +232,49 @@ def test_sizes_leave_out_controls_and_name_each_file_once() -> None:
 def test_a_page_of_little_is_still_a_page(few: Results) -> None:
     page = render(few)
     assert plain(headline(pivot(few))) in page
-    assert 'data-chart="scatter"' not in page
+    assert 'data-chart="call-tradeoff"' not in page
+
+
+def test_the_gate_is_a_forest_with_every_verdict() -> None:
+    receipt = gates.receipt(
+        gates.entry(gates.AS_BEFORE, name="a", checks=[gates.SAME, gates.WRONG]),
+        gates.entry(gates.SLOWER, name="b"),
+        gates.entry(gates.TOO_NOISY, name="c"),
+    )
+    section = gate.section(receipt, receipt.host.fingerprint)
+    assert section.title == "The gate: fail"
+    values = section.figures[0].spec["data"]["values"]
+    measured = [part for each in receipt.entries for part in each.measured]
+    assert [value["verdict"] for value in values] == ["pass", "fail", "inconclusive"]
+    assert [(value["change"], value["low"], value["high"]) for value in values] == [
+        (part.change, part.low, part.high) for part in measured
+    ]
+    assert section.numbers is not None
+    assert [cells[:3] for cells in section.numbers.rows][:3] == [
+        ["a", "time", "pass"],
+        ["a", "answers", "pass"],
+        ["a", "answers", "fail"],
+    ]
+    assert section.notes == []
+    assert "another machine" in gate.section(receipt, "elsewhere").notes[0]
+
+
+def test_the_command_shows_a_gate_and_refuses_what_is_none(tmp_path: Path) -> None:
+    family().write(tmp_path / "results.json")
+    receipt = gates.receipt(gates.entry(gates.SLOWER, name="b"))
+    receipt.write(tmp_path / "gate.json")
+    command = ["report", str(tmp_path / "results.json"), "--gate"]
+    shown = CliRunner().invoke(app, [*command, str(tmp_path / "gate.json")])
+    assert shown.exit_code == 0, shown.output
+    page = (tmp_path / "results.html").read_text()
+    assert "<b>Gate: fail.</b>" in page
+    assert json.dumps(receipt.entries[0].measured[0].change) in page
+    refused = CliRunner().invoke(app, [*command, str(tmp_path / "results.json")])
+    assert refused.exit_code != 0
+    assert "results.json" in str(refused.exception)
 
 
 def test_a_page_that_cannot_be_written_is_the_environments_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentProblem, match="cannot write"):
         write_report(family(), tmp_path / "file" / "report.html")
-
-
-class Visit:
-    """A page that was opened from a file, with everything that it said, asked for and got wrong."""
-
-    def __init__(self, context, path: Path, width: int = 1280) -> None:
-        self.width = width
-        self.page = context.new_page()
-        self.console: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready=true]", timeout=30_000)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=NO_SANDBOX)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    full = family()
-    odd = [
-        row("</script><i>", None, "openvino fp32", 3.0, accuracy=0.9),
-        row("lone", None, "openvino int8", 1.0, batch=32),
-    ]
-    full.model_copy(update={"rows": [*full.rows, *odd]}).write(folder / "results.json")
-    write_report(read_results(folder / "results.json"), folder / "report.html")
-    return folder / "report.html"
-
-
-@pytest.fixture(
-    scope="module",
-    params=[(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")],
-    ids=lambda size: f"{size[0]}-{size[1]}",
-)
-def visit(request: pytest.FixtureRequest, chromium, report: Path) -> Iterator[Visit]:
-    width, scheme = request.param
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-    yield Visit(context, report, width)
-    context.close()
-
-
-class TestInChromium:
-    pytestmark = browser
-
-    def test_it_is_quiet_and_asks_nobody(self, visit: Visit, report: Path) -> None:
-        assert visit.console == []
-        assert visit.requests == [report.as_uri()]
-
-    def test_its_numbers_are_those_of_the_results(self, visit: Visit, report: Path) -> None:
-        table = pivot(read_results(report.with_name("results.json")))
-        shown = visit.page.evaluate(
-            """() => [...document.querySelectorAll("tr[data-engine]")].map(row => {
-                 const cells = [...row.querySelectorAll("td[data-key]")];
-                 const numbers = cells.map(cell => [cell.dataset.key, [cell.dataset.value, cell.innerText]]);
-                 return [row.dataset.model, row.dataset.engine, Object.fromEntries(numbers)]})"""
-        )
-        assert [(model, engine) for model, engine, _ in shown] == [
-            (line.model, line.engine.text) for line in table.lines
-        ]
-        numbers = 0
-        for line, (_, _, cells) in zip(table.lines, shown, strict=True):
-            if line.error is not None:
-                assert cells == {}
-                continue
-            for column in columns(table):
-                value, text = cells[column.key]
-                number = column.value(line)
-                assert value == ("" if number is None else json.dumps(number))
-                assert text.strip() == column.text(line)
-                numbers += number is not None
-        assert numbers > 60
-        assert plain(headline(table)) == visit.page.locator("h1").inner_text()
-
-    def test_every_chart_is_drawn_inside_the_page(self, visit: Visit) -> None:
-        charts_drawn = visit.page.locator("[data-chart]")
-        assert charts_drawn.count() == 5
-        for place in range(charts_drawn.count()):
-            box = charts_drawn.nth(place).locator("svg").bounding_box()
-            assert box is not None
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= visit.width
-            assert box["height"] > 60
-        assert visit.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]") == [
-            visit.width,
-            visit.width,
-        ]
-
-    def test_a_narrow_table_scrolls_in_its_own_box(self, visit: Visit) -> None:
-        inside, box = visit.page.locator(".scroll").first.evaluate("box => [box.scrollWidth, box.clientWidth]")
-        assert (inside > box) == (visit.width == 390)
-
-    def test_rows_open_to_their_command_and_points_have_tooltips(self, visit: Visit) -> None:
-        first = visit.page.locator("details").first
-        assert not first.locator("pre").is_visible()
-        first.locator("summary").click()
-        assert first.locator("pre").inner_text() == "zoo bench run big.zoo"
-        assert "converged" in first.inner_text()
-        visit.page.locator("[data-chart=scatter] .mark-symbol path").first.hover()
-        tooltip = visit.page.locator("#vg-tooltip-element")
-        assert "torch fp32, 2 threads" in tooltip.inner_text()
-        assert "8.00 ms" in tooltip.inner_text()
-        assert visit.page.evaluate("document.documentElement.scrollWidth") == visit.width
-        assert visit.console == []
-
-
-@pytest.mark.parametrize(
-    ("scheme", "paper", "student"),
-    [("light", "rgb(251, 250, 248)", "rgb(11, 106, 148)"), ("dark", "rgb(20, 23, 27)", "rgb(98, 189, 232)")],
-)
-class TestColours:
-    pytestmark = browser
-
-    def test_page_and_charts_follow_the_scheme(self, chromium, report: Path, scheme, paper, student) -> None:
-        context = chromium.new_context(color_scheme=scheme)
-        page = Visit(context, report).page
-        assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == paper
-        fills = page.locator("[data-chart=scatter] .mark-symbol path").evaluate_all(
-            "marks => marks.map(mark => getComputedStyle(mark).fill)"
-        )
-        assert student in fills
-        context.close()
