@@ -23,14 +23,13 @@ def report(
     scope: Annotated[str, typer.Option(help="call or image, where the results have both.")] = "",
 ) -> None:
     """Write the results as one HTML page that opens offline."""
-    from bench.cases import SCOPES
-    from bench.numbers import known
+    from bench.choices import known_scope
     from bench.report import write_report
     from bench.results import read_results
 
     page = out or results.with_suffix(".html")
     found = read_results(results)
-    write_report(found.only(known(scope, SCOPES, "scope")) if scope else found, page)
+    write_report(found.only(known_scope(scope)) if scope else found, page)
     typer.echo(str(page))
 
 
