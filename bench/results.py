@@ -193,6 +193,11 @@ class Row(Strict):
     timing: Timing | None
     error: str | None = Field(description="one line; set if and only if `timing` is null")
 
+    @property
+    def how(self) -> str:
+        """Engine and variant, for a person."""
+        return f"{self.engine.text}, {self.variant}" if self.variant else self.engine.text
+
     @model_validator(mode="after")
     def _either(self) -> Self:
         if (self.timing is None) == (self.error is None):

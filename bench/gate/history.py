@@ -80,7 +80,7 @@ def history(found: Sequence[tuple[str, Results]]) -> list[Series]:
                 continue
             key = (*key_of(row), results.host.fingerprint)
             rows.setdefault(key, []).append((name, results, row.timing))
-            titles[key] = f"{row.model} · {row.engine.text} · batch {row.batch} · {row.scope}"
+            titles[key] = f"{row.model} · {row.how} · batch {row.batch} · {row.scope}"
     return [_series(titles[key], values) for key, values in rows.items()]
 
 
