@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case, is_engine
 from bench.measure.timers import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
@@ -58,6 +58,8 @@ def open_subject(case: Case) -> Subject:
     """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader; `InputError` also when it
     cannot be measured in the case's scope or variant.
     """
+    if case.variant == "cuda-graph" and not is_engine(case.backend):
+        raise InputError(f"{case.backend} is measured as its users call it: leave cuda-graph out")
     subject = _open(case)
     if case.scope == "compute" and subject.compute is None:
         reason = (

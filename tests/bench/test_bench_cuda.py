@@ -112,6 +112,18 @@ def test_a_cold_cache_is_filled_before_every_call_and_in_no_time(
     assert row.timing.p50_ms == 0.5
 
 
+def test_a_cold_cache_needs_a_backend_that_lets_it_be_emptied_right_before_a_run(
+    bundle: Path, machine: Machine, cuda: fake_cuda.Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = FakeGpu.compute_seconds
+    monkeypatch.setattr(FakeGpu, "compute_seconds", lambda self, images, times: plain(self, images, times))
+    cold = case(bundle, batches=(1,), variant="cold-l2", energy=False)
+    with pytest.raises(InputError, match="fakegpu lets nothing happen between its runs: measure cold-l2 in scope call"):
+        list(rows(cold))
+    list(rows(cold.model_copy(update={"scope": "call"})))
+    assert "fill 2000" in cuda.log
+
+
 def test_the_cold_cache_frees_what_it_took_and_uses_only_what_cuda_has(cuda: fake_cuda.Gpu) -> None:
     cold = ColdL2()
     cold()

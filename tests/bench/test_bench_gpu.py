@@ -53,14 +53,14 @@ def test_what_was_seen_of_a_gpu_while_it_was_measured(machine: Machine) -> None:
     machine.answers |= {
         "nvmlDeviceGetClockInfo": 1755,
         "nvmlDeviceGetPerformanceState": 2,
-        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap,
+        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap | 1 | 0x200,
     }
     state.look()
     mine = SimpleNamespace(pid=os.getpid(), usedGpuMemory=3 * 2**28)
     machine.answers["nvmlDeviceGetComputeRunningProcesses"] = [SimpleNamespace(pid=1, usedGpuMemory=1), mine]
     seen = state.seen()
     assert (seen.name, seen.power_state, seen.sm_mhz) == ("NVIDIA Test", "P2", (1755, 1980))
-    assert (seen.throttle, seen.memory, seen.busy) == (["power cap"], 3 * 2**28, 0)
+    assert (seen.throttle, seen.memory, seen.busy) == (["other (0x200)", "power cap"], 3 * 2**28, 0)
 
 
 def test_it_is_not_asked_more_often_than_it_has_something_to_say(machine: Machine) -> None:
@@ -74,10 +74,13 @@ def test_it_is_not_asked_more_often_than_it_has_something_to_say(machine: Machin
 
 
 def test_a_busy_gpu_is_busy_with_the_processes_of_others(machine: Machine) -> None:
-    other = SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=None)
+    other = SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=7)
     machine.answers["nvmlDeviceGetComputeRunningProcesses"] = [other]
-    seen = State(find("cuda", {})).seen()
-    assert (seen.busy, seen.memory) == (37, None)
+    state = State(find("cuda", {}))
+    assert (state.seen().busy, state.seen().memory) == (37, None)
+    contained = SimpleNamespace(pid=os.getpid() + 2, usedGpuMemory=9)  # this process, as the host numbers it
+    machine.answers["nvmlDeviceGetComputeRunningProcesses"] = [other, contained]
+    assert state.seen().memory == 9
 
 
 def test_what_a_gpu_does_not_tell_is_null_and_one_that_is_gone_is_an_error(machine: Machine) -> None:

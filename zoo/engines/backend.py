@@ -4,8 +4,9 @@ A backend is one small class in a file of its own. It takes a graph file and say
 device, precision or thread count that was asked for and is not used is an error, never a silent fallback.
 
 What a backend MAY have besides, for those who measure it: `compute_seconds(images, times) -> list[float]`, the device's
-own time for each of so many runs, copies apart (zoo/engines/tensorrt.py); `layer_times(images, times)`, the time of
-every layer (zoo/engines/layers.py). One that replays a CUDA graph takes the keyword `cuda_graph`, or has
+own time for each of so many runs, copies apart (zoo/engines/tensorrt.py), with the keyword `before` if something may
+happen ahead of each run, outside its time and with nothing in between; `layer_times(images, times)`, the time of every
+layer (zoo/engines/layers.py). One that replays a CUDA graph takes the keyword `cuda_graph`, or has
 `cuda_graph = True`.
 """
 
