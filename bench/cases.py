@@ -19,11 +19,12 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 # cuda-graph: the launches recorded once and replayed. cold-l2: the GPU's cache is overwritten before every call.
 Variant = Literal["cuda-graph", "cold-l2"]
 EAGER = "torch"  # the backend of a checkpoint as its owner runs it today: torch, eager mode
-COMPILED, PIPELINE = "torch-compile", "torchvision-pipeline"
+EAGER_PEER, COMPILED, PIPELINE = "torch-eager", "torch-compile", "torchvision-pipeline"
 # What others do with the same network, measured beside our engines: libraries with nothing set, on the bundle's own
 # fp32 graph; and what torch's users do with a checkpoint.
 GRAPH_PEERS = ("onnxruntime-default", "openvino-default")
-CHECKPOINT_PEERS = (COMPILED, PIPELINE)
+CHECKPOINT_PEERS = (EAGER_PEER, COMPILED, PIPELINE)
+ONNX, HUB = "onnx", "hub"  # `foreign` of a graph of somebody else's; `subject` of a library's own weights
 PEERS = (*GRAPH_PEERS, *CHECKPOINT_PEERS)
 
 
@@ -48,6 +49,10 @@ class Case(Strict):
 
     name: str = Field(min_length=1, description="the model, as the table calls it")
     subject: Path = Field(description="a bundle, or for torch's backends a run's checkpoint")
+    foreign: str | None = Field(
+        None,
+        description="timm:NAME or torchvision:NAME: subject is its weights, or hub; onnx: subject is FILE[#OUTPUT]",
+    )
     backend: str = Field(description="of an engine, or one of the peers")
     precision: Executed = "fp32"
     device: str = Field("cpu", description="cpu, cuda (the first GPU), cuda:INDEX or cuda:GPU-UUID")
@@ -97,11 +102,20 @@ class Case(Strict):
         scope = None if self.scope == "call" else self.scope
         return " · ".join(word for word in (what, device, scope, self.variant) if word)
 
+    @property
+    def network(self) -> str:
+        """A checkpoint, or a network that is not ours, as `--teacher` names it."""
+        if self.foreign is None or self.foreign == ONNX:
+            return f"{self.foreign or 'run'}:{self.subject}"
+        return self.foreign if str(self.subject) == HUB else f"{self.foreign}={self.subject}"
+
     def command(self) -> str:
         """The shell command that measures this case again."""
         words = ["zoo", "bench", "run"]
-        if self.backend == EAGER:
-            words += ["--teacher", f"run:{self.subject}"]
+        if self.backend == EAGER or self.foreign == ONNX:
+            words += ["--teacher", self.network]
+        elif self.foreign is not None:
+            words += ["--peer", f"{self.backend}={self.network}"]
         elif self.backend in PEERS:
             words += ["--peer", f"{self.backend}={self.subject}"]
         else:

@@ -97,9 +97,9 @@ def _pipeline(case: Case) -> Subject:
     from PIL import Image
     from torchvision import transforms
 
-    from zoo.learn.teachers import from_checkpoint
+    from bench.foreign import network_of
 
-    network = from_checkpoint(case.subject)
+    network = network_of(case)
     about, framing = network.about, network.framing
     steps = transforms.Compose(
         [

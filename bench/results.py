@@ -193,11 +193,6 @@ class Row(Strict):
     timing: Timing | None
     error: str | None = Field(description="one line; set if and only if `timing` is null")
 
-    @property
-    def how(self) -> str:
-        """Engine and variant, for a person."""
-        return f"{self.engine.text}, {self.variant}" if self.variant else self.engine.text
-
     @model_validator(mode="after")
     def _either(self) -> Self:
         if (self.timing is None) == (self.error is None):
@@ -240,6 +235,6 @@ class Results(Strict):
             raise EnvironmentProblem(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_results(path: Path) -> Results:
+def read_results(path: str | Path) -> Results:
     """Read and validate a results file; `InputError` says what is wrong with it."""
-    return read_json(path, Results, SCHEMA, missing=f"no such results: {path}")
+    return read_json(Path(path), Results, SCHEMA, missing=f"no such results: {path}")

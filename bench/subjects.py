@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case, is_engine
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case, is_engine
 from bench.measure.timers import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
@@ -45,9 +45,9 @@ class Subject:
     task: Task
     framing: Framing
     engine: EngineFacts
-    parameters: int
-    macs: int
-    bytes_on_disk: int
+    parameters: int | None
+    macs: int | None
+    bytes_on_disk: int | None
     compute: Compute | None = None
     layers: Layered | None = None
     shareable: bool = True
@@ -72,7 +72,11 @@ def open_subject(case: Case) -> Subject:
 
 
 def _open(case: Case) -> Subject:
-    if case.backend in (EAGER, COMPILED):
+    if case.foreign == ONNX:
+        from bench.foreign import open_graph
+
+        return open_graph(case)
+    if case.backend in (EAGER, EAGER_PEER, COMPILED):
         return _torch(case)
     if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
         from bench.peers import open_peer
@@ -127,9 +131,9 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
     torch = torch_for(case)
-    from zoo.learn.teachers import from_checkpoint
+    from bench.foreign import network_of
 
-    network = from_checkpoint(case.subject)
+    network = network_of(case)
     if case.backend == COMPILED:
         # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
         import torch._inductor.config as inductor
@@ -184,7 +188,7 @@ def torch_for(case: Case) -> Any:
     return torch
 
 
-def weight_bytes(checkpoint: Path) -> int:
-    """Size of a checkpoint's weights."""
-    files = [checkpoint] if checkpoint.is_file() else checkpoint.glob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+def weight_bytes(checkpoint: Path) -> int | None:
+    """Size of a checkpoint's weights; None where a library keeps them."""
+    files = [checkpoint] if checkpoint.is_file() else list(checkpoint.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files) if files else None

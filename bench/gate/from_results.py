@@ -25,7 +25,12 @@ Key = tuple[str, str, int, str]
 
 def key_of(row: Row) -> Key:
     """What rows of two files must share to be compared."""
-    return row.model, row.how, row.batch, row.scope
+    return row.model, row.engine.text, row.batch, called(row)
+
+
+def called(row: Row) -> str:
+    """The scope, and the variant where the engine was not called plainly."""
+    return row.scope if row.variant is None else f"{row.scope} {row.variant}"
 
 
 def same_host(files: Sequence[Results]) -> None:
@@ -70,7 +75,7 @@ def _rows(files: Sequence[Results], key: Key) -> list[Row]:
 def _entry(before: list[Row], after: list[Row], book: Book) -> Entry:
     row, config = before[0], book.config
     benchmark = Benchmark(
-        name=f"{row.model} {row.how} batch {row.batch} {row.scope}",
+        name=f"{row.model} {row.engine.text} batch {row.batch} {called(row)}",
         backend=row.engine.backend,
         precision=row.engine.precision,
         device=row.engine.device,

@@ -135,13 +135,10 @@ def test_schema_can_be_published() -> None:
     assert schema["additionalProperties"] is False
 
 
-def test_a_row_on_a_gpu_names_its_variant_and_two_processes_states_become_one() -> None:
+def test_a_gpu_that_two_processes_saw_is_one_with_all_that_was_seen() -> None:
     seen = Gpu(name="A", memory=5, power_state="P0", sm_mhz=(1700, 1900), throttle=["power cap"], busy=0)
     again = Gpu(name="A", memory=None, power_state="P0", sm_mhz=(1800, 1980), throttle=[], busy=12)
     both = seen.joined(again)
     assert (both.memory, both.sm_mhz, both.throttle, both.busy) == (5, (1700, 1980), ["power cap"], 12)
     dark = Gpu(name="A", memory=None, power_state=None, sm_mhz=None, throttle=[])
     assert dark.joined(dark) == dark
-    plain = row("net", None, "tensorrt fp16", 1.0)
-    assert plain.how == "tensorrt fp16, 2 threads"
-    assert plain.model_copy(update={"variant": "cold-l2"}).how == "tensorrt fp16, 2 threads, cold-l2"

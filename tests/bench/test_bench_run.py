@@ -15,7 +15,7 @@ from bench.cases import Case, Limits
 from bench.collect import Collection, turns
 from bench.gpu import Device
 from bench.results import read_results
-from bench.run import run
+from bench.runner import run
 from zoo.errors import InputError
 
 QUICK = Limits(seconds=0.3, min_rounds=6)
@@ -121,7 +121,7 @@ START = """
 import sys
 from pathlib import Path
 from bench.cases import Case
-from bench.run import run
+from bench.runner import run
 run([Case.model_validate_json(line) for line in sys.stdin], out=Path(sys.argv[1]))
 """
 

@@ -22,6 +22,7 @@ from bench.collect import Collection, turns
 from bench.gpu import BUSY, find, is_gpu
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
+from bench.resume import earlier, taken_over, what_is_missing
 from zoo import __version__
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.progress import note, track
@@ -35,15 +36,17 @@ OnCase = Callable[[Case, Sequence[Row]], None]
 def run(
     cases: Sequence[Case],
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     on_case: OnCase | None = None,
     argv: Sequence[str] | None = None,
     passes: int = 1,
+    resume: bool = False,
 ) -> Results:
     """Measure `cases` in order, with progress on stderr; with several `passes` each as often, interleaved.
 
     `out` is written after every case, so that Ctrl-C (which is raised again) and worse keep what was measured.
     `on_case` is called after every case with its rows. `argv`: the command line to record, by default the process's.
+    With `resume` only the rows are measured that `out` does not have yet; see `bench.resume`.
     `InputError` when there is no case, which is a mistake and not a success, or for a GPU that is not there. Where no
     GPU is at all, that is the reason of those rows, and the other cases are measured.
     """
@@ -52,15 +55,23 @@ def run(
     for device in dict.fromkeys(case.device for case in cases if is_gpu(case.device)):
         with suppress(EnvironmentProblem):
             find(device)
+    out = None if out is None else Path(out)
     host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
     found = Collection(cases)
+    if resume and (before := earlier(out, cases, host, passes)) is not None:
+        taken_over(found, before)
+        created = before.created
 
     def results() -> Results:
         arguments = list(sys.argv if argv is None else argv)
         return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=found.rows)
 
     with track("measuring", total=len(cases) * passes) as advance:
-        for place, case in turns(found, passes):
+        for place, whole in turns(found, passes):
+            case = what_is_missing(whole, found.of(place)) if resume else whole
+            if case is None:
+                advance()
+                continue
             rows: list[Row] = []
             try:
                 with track(case.title, total=1, quiet_log=True):
