@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case
 from bench.results import EngineFacts
 from zoo.engines.tasks import Task
-from zoo.errors import InputError, VerdictError, missing_package
+from zoo.errors import InputError, VerdictError, missing_package, need
 from zoo.images import Framing, Pixels, look
 
 if TYPE_CHECKING:
@@ -90,29 +90,25 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
-    torch = torch_for(case)
+    need("torch", extra="train", purpose="measuring a checkpoint")
+    from zoo.learn.serving import Served
     from zoo.learn.teachers import from_checkpoint
 
     network = from_checkpoint(case.subject)
-    if case.backend == COMPILED:
-        # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
-        import torch._inductor.config as inductor
-
-        inductor.freezing = True
-        network.network = torch.compile(network.network, dynamic=False)
+    served = Served(
+        network.network,
+        compile=case.backend == COMPILED,
+        precision=case.precision,
+        device=case.device,
+        threads=case.threads,
+    )
     return Subject(
-        answer=network.answer_pixels,
-        recognise=recogniser(network.answer_pixels, network.task, network.framing),
-        decide=lambda pictures: network.answer_pixels(looked(pictures, network.framing)[0]),
+        answer=served.run,
+        recognise=recogniser(served.run, network.task, network.framing),
+        decide=lambda pictures: served.run(looked(pictures, network.framing)[0]),
         task=network.task,
         framing=network.framing,
-        engine=EngineFacts(
-            backend=case.backend,
-            precision=case.precision,
-            device=case.device,
-            threads=torch.get_num_threads(),
-            versions={"torch": torch.__version__},
-        ),
+        engine=EngineFacts.of(served, case.precision),
         parameters=network.cost.parameters,
         macs=network.cost.macs,
         bytes_on_disk=weight_bytes(case.subject),

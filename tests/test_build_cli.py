@@ -54,8 +54,8 @@ def test_without_tensorrt_one_line_says_what_to_install(zoo_command, copy):
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [
-        ({"precision": "fp16"}, "not fp16 for cpu"),
-        ({"precision": "int8"}, "not int8 for cpu"),
+        ({"precision": "fp16"}, "builds fp32, bf16 for cpu, not fp16"),
+        ({"precision": "int8", "device": "cuda"}, "builds fp32, fp16, bf16 for cuda, not int8"),
         ({"batch": (9, 8, 32)}, "MIN <= OPT <= MAX"),
         ({"device": "tpu"}, "no device 'tpu'"),
     ],

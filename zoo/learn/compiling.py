@@ -10,7 +10,7 @@ import torch
 from zoo.errors import EnvironmentProblem, first_line
 
 # reduce-overhead replays CUDA graphs; max-autotune does so too, and tries every kernel that it knows.
-CompileMode = Literal["off", "default", "reduce-overhead", "max-autotune"]
+CompileMode = Literal["off", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
