@@ -91,7 +91,7 @@ class _Maker:
         module = self._in_precision(folded_face(self._network()))
         path = folder / "model.pt2"
         with track(f"compiling for {self._here.name}", 1.0) as advance:
-            self._compile(module.to(self._device, memory_format=torch.channels_last), path)  # type: ignore[call-overload]
+            self._compile(module.to(memory_format=torch.channels_last).to(self._device), path)
             advance()
         return Sidecar(
             schema="zoo.engine/1",

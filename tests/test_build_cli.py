@@ -79,3 +79,14 @@ def test_another_checkpoint_is_not_the_bundles(copy, run):
     with pytest.raises(InputError, match="is another network: it answers"):
         build(Bundle(copy, unnamed), run.folder / "mobilenet_v2-control")
     assert not list((copy / "engines").glob("[!.]*"))
+
+
+def test_the_compilers_settings_exist():
+    """Torch ignores no unknown one at home: a name that it lost would end a build on a machine with a GPU only."""
+    from torch._inductor import config
+
+    from export.aotinductor import SETTINGS
+
+    for settings in SETTINGS.values():
+        for name in settings:
+            assert name in config.get_config_copy()

@@ -78,8 +78,10 @@ class CudaSession:
             stack.callback(self._held.clear)  # a session ends before its stream does
             _check(self._session, settings)
             source, target = self._session.get_inputs()[0], self._session.get_outputs()[0]
-            self._input, self._shape = source.name, tuple(source.shape[1:])
-            self._output, self._size = target.name, int(target.shape[1])
+            self._input, self._output = source.name, target.name
+            self._shape, self._size = tuple(source.shape[1:]), target.shape[1]
+            if not all(isinstance(side, int) for side in (*self._shape, self._size)):
+                raise EnvironmentProblem(f"{graph.name} does not say how large its answers are: buffers need to know")
             stack.callback(_drop, self._lanes)
             stack.callback(self._cudart.cudaStreamSynchronize, self._stream)  # an error may have left work behind
             self._free = weakref.finalize(self, stack.pop_all().close)  # now, or when Python forgets the object

@@ -46,8 +46,8 @@ class Lanes:
     """Answers on one GPU, on a stream of its own. Callers wait for each other."""
 
     def __init__(self, forward: Callable[[Any], Any], place: Any, cuda: Cuda, *, record: bool) -> None:
-        """`forward`: uint8 tensor [N, H, W, 3] on `place`, a torch.device -> float32 [N, size] there. `record`: launches
-        are recorded once for each batch size and then replayed.
+        """`forward`: uint8 tensor [N, H, W, 3] on `place`, a torch.device -> float32 [N, size] there. `record`: the
+        launches are recorded once for each batch size and then replayed.
         """
         import torch
 

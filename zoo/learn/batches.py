@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.data import ImageSet
-from zoo.data.views import Views, epoch_plan
+from zoo.data.views import Geometry, Views, epoch_plan
 from zoo.learn.tasks import AnyTask
 
 # Steps whose stored answers are fetched at once: one copy to the device for all of them, and little asked in advance.
@@ -103,7 +103,7 @@ class Batches:
             pixels = onto(pixels, device)
         images = onto(self.views.apply(pixels, near.view[step], near.which[step]), device)
         geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
-        geometry = type(geometry)(*(onto(part, device) for part in geometry))
+        geometry = Geometry(*(onto(part, device) for part in geometry))
         targets = self.task.moved(self._targets[which], geometry)
         return Batch(images, targets, self._labelled[which], which, view)
 

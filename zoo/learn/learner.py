@@ -47,6 +47,7 @@ class Learner(L.LightningModule):
         self._soft = soft_part(task, self._distill)
         self._plan = Plan(network.network, training)
         self._forward = compiled(network.forward, training.compile)
+        self._parts: dict[str, list[Tensor]] = {}  # of each step; Lightning's own means take time in every one
         self._curves: dict[str, float] = {}
         self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
@@ -59,6 +60,7 @@ class Learner(L.LightningModule):
         """Make the epoch a function of (seed, epoch), dropout and blends included."""
         self.batches.epoch = self.current_epoch
         self._plan.enter(self.current_epoch)
+        self._parts.clear()
         torch.manual_seed(self.batches.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Batch, _index: int) -> dict[str, Tensor]:
@@ -83,8 +85,8 @@ class Learner(L.LightningModule):
             hinted = self.hints.losses(taken)
             parts |= hinted
             parts["loss"] = parts["loss"] + sum(hinted.values())
-        found = {name: value.detach() for name, value in parts.items()}
-        self.log_dict(found, on_step=False, on_epoch=True, batch_size=len(batch.images))
+        for name, value in parts.items():
+            self._parts.setdefault(name, []).append(value.detach())
         return parts | {"output": output.detach()}
 
     def _hard(self, output: Tensor, batch: Batch, blended: Blended | None) -> Tensor:
@@ -121,7 +123,8 @@ class Learner(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """One line of the curves: what was learned from and what was tested, side by side."""
-        self.log_dict(self._curves)
+        means = {name: torch.stack(values).float().mean() for name, values in self._parts.items()}
+        self.log_dict({**means, **self._curves})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The best score so far rides along."""

@@ -66,8 +66,8 @@ class PlainLoop:
     ) -> None:
         """`teacher_size`: the side that the teacher sees, where it differs."""
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._student = student.to(self._device, memory_format=torch.contiguous_format).train()
-        self._teacher = teacher.to(self._device, memory_format=torch.contiguous_format).eval()
+        self._student = student.to(memory_format=torch.contiguous_format).to(self._device).train()
+        self._teacher = teacher.to(memory_format=torch.contiguous_format).to(self._device).eval()
         self._task, self._soft, self._settings, self._size = task, soft, settings, teacher_size
 
     def run(self, images: ImageSet, data: DataConfig, moments: Callable[[int], object], *, steps: int) -> float:

@@ -110,7 +110,7 @@ def _prepared(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         wrong = {weight.dtype for weight in network.network.parameters()} - {dtype}
         if wrong:
             raise EnvironmentProblem(f"torch was asked for {dtype} and has weights in {wrong}")
-    prepared: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepared: nn.Module = network.to(memory_format=torch.channels_last)
     return prepared.eval().requires_grad_(False)
 
 

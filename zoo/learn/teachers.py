@@ -50,14 +50,13 @@ class OnlineTeacher:
         self.network = network.eval().requires_grad_(False)
         self.size = size
         self._forward = compiled(self.network.forward, compile)
-        self._place: torch.device | None = None
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, outputs]."""
-        if self._place != batch.images.device:  # going through all weights takes as long as a small network does
+        first = next(self.network.parameters(), None)
+        if first is None or first.device != batch.images.device:  # to go through all weights each time is not free
             self.network.to(batch.images.device)
-            self._place = batch.images.device
         logits: Tensor = self._forward(resized(batch.images, self.size))
         return logits.float()
 
