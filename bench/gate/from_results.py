@@ -34,10 +34,15 @@ def called(row: Row) -> str:
 
 
 def same_host(files: Sequence[Results]) -> None:
-    """`InputError` unless all were measured on one machine."""
+    """`InputError` unless all were measured on one machine, and what ran on a GPU on one kind of GPU."""
     hosts = {results.host.fingerprint: results.host.summary for results in files}
     if len(hosts) > 1:
         raise InputError(f"results of different machines are never compared: {'; '.join(sorted(hosts.values()))}")
+    rows = [row for results in files for row in results.rows if row.gpu is not None]
+    for device in sorted({row.engine.device for row in rows}):
+        names = sorted({row.gpu.name for row in rows if row.gpu is not None and row.engine.device == device})
+        if len(names) > 1:
+            raise InputError(f"results of different GPUs are never compared: {device} was {' and '.join(names)}")
 
 
 def read_side(path: Path) -> list[Results]:
