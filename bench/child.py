@@ -1,57 +1,19 @@
 """`python -m bench.child REPORT`: measures one case in a process of its own.
 
 Reads the case as JSON from stdin and appends one JSON object a line to the file REPORT: `{"row": ...}` for each batch
-size as soon as it is measured, or `{"error": "one line"}` and the end. What libraries print does not get in between.
+size as soon as it is timed, and again when more is known of it, or `{"error": "one line"}` and the end. What libraries
+print does not get in between.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.accuracy import evaluate
 from bench.cases import Case
-from bench.host import peak_memory
-from bench.measure import measure, random_batches, stop_rule
-from bench.photos import in_batches, read_photos
-from bench.results import Row
-from bench.subjects import open_subject
+from bench.session import rows
 from zoo.errors import ZooError, unexpected
-
-
-def rows(case: Case) -> Iterator[Row]:
-    """Open the case's subject, evaluate it once, then measure every batch size."""
-    subject = open_subject(case)
-    accuracy = None if case.evaluation is None else evaluate(subject, case.evaluation)
-    photos = [] if case.photos is None else read_photos(case.photos)
-    top = [int(subject.decide([photo])[0].argmax()) for photo in photos]
-    for batch in case.batches:
-        if photos:
-            inputs: Sequence[Any] = in_batches(photos, batch)
-            call: Callable[[Any], object] = subject.recognise
-        else:
-            inputs, call = random_batches(batch, subject.framing.height, subject.framing.width), subject.answer
-        timing = measure(call, inputs, criteria=stop_rule(case.limits), whole=bool(photos))
-        yield Row(
-            model=case.name,
-            role=case.role,
-            group=case.group,
-            engine=subject.engine,
-            batch=batch,
-            scope=case.scope,
-            accuracy=accuracy,
-            parameters=subject.parameters,
-            macs=subject.macs,
-            bytes_on_disk=subject.bytes_on_disk,
-            peak_memory=None if accuracy else peak_memory(),
-            top=top or None,
-            command=case.command(),
-            timing=timing,
-            error=None,
-        )
 
 
 def main(report: Path) -> int:

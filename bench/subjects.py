@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case
+from bench.measure.timers import Compute
 from bench.results import EngineFacts
+from zoo.engines.layers import LayerTime
 from zoo.engines.tasks import Task
 from zoo.errors import InputError, VerdictError, missing_package
 from zoo.images import Framing, Pixels, look
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Recognise = Callable[[Sequence[bytes]], object]
+Layered = Callable[[Any, int], list[LayerTime]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ class Subject:
     """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `framing` says.
 
     `recognise`: the bytes of N picture files -> N answers as an app wants them, decoding included. `decide`: the same
-    -> float32 [N, outputs], along the same way.
+    -> float32 [N, outputs], along the same way. `compute`: the device's seconds for each of so many runs, and
+    `layers`: the time of each layer, over so many; None where the backend does not say. `shareable`: whether several
+    threads may call it at once. `selftest` raises `VerdictError` when the answers are not the bundle's.
     """
 
     answer: Answer
@@ -40,14 +45,36 @@ class Subject:
     task: Task
     framing: Framing
     engine: EngineFacts
-    parameters: int
-    macs: int
-    bytes_on_disk: int
+    parameters: int | None
+    macs: int | None
+    bytes_on_disk: int | None
+    compute: Compute | None = None
+    layers: Layered | None = None
+    shareable: bool = True
+    selftest: Callable[[], None] = lambda: None
 
 
 def open_subject(case: Case) -> Subject:
-    """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader."""
-    if case.backend in (EAGER, COMPILED):
+    """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader; `InputError` also when it
+    cannot be measured in the case's scope or variant.
+    """
+    subject = _open(case)
+    if case.scope == "compute" and subject.compute is None:
+        reason = (
+            "a CPU has no memory apart from the host's: scope call is all that it takes"
+            if case.device == "cpu"
+            else "it does not say what the GPU alone takes: measure scope call"
+        )
+        raise InputError(f"{case.backend} on {case.device} has no scope compute: {reason}")
+    return subject
+
+
+def _open(case: Case) -> Subject:
+    if case.foreign == ONNX:
+        from bench.foreign import open_graph
+
+        return open_graph(case)
+    if case.backend in (EAGER, EAGER_PEER, COMPILED):
         return _torch(case)
     if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
         from bench.peers import open_peer
@@ -62,10 +89,15 @@ def _bundle(case: Case) -> Subject:
     engine = load(
         case.subject, backend=case.backend, precision=case.precision, device=case.device, threads=case.threads
     )
-    if case.selftest and not (outcome := selftest.check(engine)).passed:
-        raise VerdictError(
-            f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
-        )
+    if case.variant == "cuda-graph" and not getattr(engine.backend, "cuda_graph", False):
+        raise InputError(f"{case.backend} does not replay a CUDA graph: measure it without this variant")
+
+    def check() -> None:
+        if not (outcome := selftest.check(engine)).passed:
+            raise VerdictError(
+                f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
+            )
+
     manifest = engine.bundle.manifest
     framing = manifest.input.framing
     return Subject(
@@ -78,6 +110,9 @@ def _bundle(case: Case) -> Subject:
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
         bytes_on_disk=manifest.files[manifest.graphs[engine.graph].file].bytes,
+        compute=getattr(engine.backend, "compute_seconds", None),
+        layers=getattr(engine.backend, "layer_times", None),
+        selftest=check,
     )
 
 
@@ -91,9 +126,9 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
     torch = torch_for(case)
-    from zoo.learn.teachers import from_checkpoint
+    from bench.foreign import network_of
 
-    network = from_checkpoint(case.subject)
+    network = network_of(case)
     if case.backend == COMPILED:
         # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
         import torch._inductor.config as inductor
@@ -148,7 +183,7 @@ def torch_for(case: Case) -> Any:
     return torch
 
 
-def weight_bytes(checkpoint: Path) -> int:
-    """Size of a checkpoint's weights."""
-    files = [checkpoint] if checkpoint.is_file() else checkpoint.glob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+def weight_bytes(checkpoint: Path) -> int | None:
+    """Size of a checkpoint's weights; None where a library keeps them."""
+    files = [checkpoint] if checkpoint.is_file() else list(checkpoint.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files) if files else None

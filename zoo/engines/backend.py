@@ -2,6 +2,10 @@
 
 A backend is one small class in a file of its own. It takes a graph file and says afterwards what really runs: a
 device, precision or thread count that was asked for and is not used is an error, never a silent fallback.
+
+What a backend MAY have besides, for those who measure it: `compute_seconds(images, times) -> list[float]`, the device's
+own time for each of so many runs, copies apart (zoo/engines/tensorrt.py); `cuda_graph: bool`, whether its launches are
+recorded and replayed; `layer_times(images, times)`, the time of every layer (zoo/engines/layers.py).
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zoo.engines.layers import LayerTime, read_onnxruntime
 from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
 
@@ -42,6 +44,7 @@ class OnnxRuntime:
         used = self._session.get_providers()[0]
         if used != PROVIDERS[device]:
             raise EnvironmentProblem(f"onnxruntime was asked for {PROVIDERS[device]} and would run on {used}")
+        self._graph = graph
         self._input = self._session.get_inputs()[0].name
         self._outputs = [self._session.get_outputs()[0].name]
 
@@ -49,6 +52,20 @@ class OnnxRuntime:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
         answer: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: images})[0]
         return answer
+
+    def layer_times(self, images: npt.NDArray[np.uint8], times: int) -> list[LayerTime]:
+        """The median time of each node, in a session of the same settings that profiles."""
+        import onnxruntime
+
+        with tempfile.TemporaryDirectory(prefix="zoo-profile-") as folder:
+            options = self._session.get_session_options()
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder, "profile"))
+            providers = list(self._session.get_provider_options().items())
+            session = onnxruntime.InferenceSession(str(self._graph), options, providers=providers)
+            for _ in range(1 + times):
+                session.run(self._outputs, {self._input: images})
+            return read_onnxruntime(Path(session.end_profiling()), warm=1)
 
     def versions(self) -> dict[str, Any]:
         """The library's version and the provider in use."""

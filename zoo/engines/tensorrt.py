@@ -26,6 +26,7 @@ class TensorRt:
 
     name = "tensorrt"
     threads = 1  # the host only launches
+    cuda_graph = True  # one for each batch size, recorded when it first comes
 
     def __init__(
         self,
