@@ -140,6 +140,8 @@ def _gpu(row: Row) -> list[str]:
         found.append(gpu.power_state)
     if gpu.sm_mhz:
         found.append(f"{gpu.sm_mhz[0]:g} to {gpu.sm_mhz[1]:g} MHz")
+    if gpu.busy:
+        found.append(f"used by others for {gpu.busy} % of the time before")
     return [*found, f"slowed down by {', '.join(gpu.throttle)}" if gpu.throttle else "not slowed down"]
 
 
@@ -165,6 +167,7 @@ def measured(row: Row) -> list[str]:
     if timing is None:
         return []
     interval = timing.p50_interval_ms
+    thrown_away = f", {timing.thrown_away} thrown away" if timing.thrown_away else ""
     return [
         str(row.batch),
         milliseconds(timing.p50_ms),
@@ -175,7 +178,7 @@ def measured(row: Row) -> list[str]:
         milliseconds(timing.mean_ms),
         NOTHING if timing.spread is None else percent(timing.spread),
         rate(timing.images_per_second),
-        f"{len(timing.rounds_ns)} × {len(timing.rounds_ns[0])}",
+        f"{len(timing.rounds_ns)} × {len(timing.rounds_ns[0])}{thrown_away}",
         str(timing.warmup_calls),
         timing.stop,
     ]

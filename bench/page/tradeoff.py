@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.cases import EAGER
+from bench.cases import EAGER, is_engine
 from bench.page.labels import LIMIT, NARROW, WIDE, Wish, label, place
 from bench.page.section import Figure, Numbers, Section, Spec
 from bench.page.spec import HOLLOW, by_role, chart, log_axis, one_two_five, role_of, tooltip
@@ -107,11 +107,11 @@ def _owner(found: Sequence[Dot]) -> Dot | None:
 
 
 def _descents(found: Sequence[Dot]) -> list[tuple[Dot, Dot]]:
-    """The teacher with the fastest engine of each student."""
+    """The teacher with the fastest of our engines of each student."""
     teacher = _owner(found)
     fastest: dict[str, Dot] = {}
     for dot in sorted(found, key=lambda dot: dot.p50):
-        if dot.line.role == "student":
+        if dot.line.role == "student" and is_engine(dot.line.engine.backend):
             fastest.setdefault(dot.line.model, dot)
     return [(teacher, dot) for dot in fastest.values()] if teacher else []
 
@@ -201,7 +201,7 @@ def _wishes(found: Sequence[Dot], best: Sequence[Dot], shipped: Line | None) -> 
     named: set[str] = set()
 
     def wish(dot: Dot, short: str, extra: str = "") -> None:
-        if dot in [known for known, _, _ in wishes]:
+        if any(dot is known for known, _, _ in wishes):
             return
         engine = dot.line.engine
         named.add(dot.line.model)
