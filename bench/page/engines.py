@@ -14,8 +14,9 @@ from bench.table import Line, Table
 from bench.text import NOTHING, Column, columns, count, milliseconds, percent, rate, size
 
 # The first columns are what a phone shows before anybody scrolls.
-ORDER = ("p50_ms", "accuracy", "speedup_0", "speedup_1", "images_per_second", "p90_ms", "bytes_on_disk", "parameters")
-HIGHER = ("accuracy", "images_per_second", "speedup", "limit", "of_limit")  # keys for which more is better
+ORDER = ("p50_ms", "accuracy", "speedup_0", "speedup_1", "images_per_second", "p90_ms", "of_limit")
+ELSEWHERE = ("macs",)  # columns of the terminal's table that the page has no room for: its sizes show them
+HIGHER = ("accuracy", "images_per_second", "speedup", "of_limit")  # keys for which more is better
 FILTERS = ("role", "precision", "backend")
 
 
@@ -63,7 +64,8 @@ def arranged(table: Table) -> list[Column]:
     ]
     place = {key: number for number, key in enumerate(ORDER)}
     found.sort(key=lambda column: place.get(column.key, len(ORDER)))
-    return [column for column in found if any(column.value(line) is not None for line in table.lines)]
+    kept = [column for column in found if column.key not in ELSEWHERE]
+    return [column for column in kept if any(column.value(line) is not None for line in table.lines)]
 
 
 def first_direction(column: Column) -> str:
@@ -138,6 +140,8 @@ def _gpu(row: Row) -> list[str]:
         found.append(gpu.power_state)
     if gpu.sm_mhz:
         found.append(f"{gpu.sm_mhz[0]:g} to {gpu.sm_mhz[1]:g} MHz")
+    if gpu.busy:
+        found.append(f"used by others for {gpu.busy} % of the time before")
     return [*found, f"slowed down by {', '.join(gpu.throttle)}" if gpu.throttle else "not slowed down"]
 
 
@@ -163,6 +167,7 @@ def measured(row: Row) -> list[str]:
     if timing is None:
         return []
     interval = timing.p50_interval_ms
+    thrown_away = f", {timing.thrown_away} thrown away" if timing.thrown_away else ""
     return [
         str(row.batch),
         milliseconds(timing.p50_ms),
@@ -173,7 +178,7 @@ def measured(row: Row) -> list[str]:
         milliseconds(timing.mean_ms),
         NOTHING if timing.spread is None else percent(timing.spread),
         rate(timing.images_per_second),
-        f"{len(timing.rounds_ns)} × {len(timing.rounds_ns[0])}",
+        f"{len(timing.rounds_ns)} × {len(timing.rounds_ns[0])}{thrown_away}",
         str(timing.warmup_calls),
         timing.stop,
     ]

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.page.section import Spec
+
 CHAR, LINE, GAP = 6.4, 15.0, 10.0  # pixels: a character and a line at 12 px, and the way from a point to its label
 POINT = 7.0  # half of a mark
+# A label that is right on a wide page is wrong on a phone. Each has its own, and the plot shows one of them.
+WIDE, NARROW = 1100, 290  # pixels of a plot on a page of 1240 and of 390
+LIMIT = 620  # pixels of a plot below which it is the narrow ones
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,17 @@ def place(
                 taken.append(box)
                 break
     return found
+
+
+def label(point: Spec, text: str, where: Place, test: str, x: Spec, y: Spec) -> Spec:
+    """The layer that writes one label, shown while the expression `test` holds; heavy for what is shipped."""
+    mark = {"type": "text", "fontSize": 12, "fontWeight": 600 if "ship" in text.split() else 400, "color": "var(--ink)"}
+    mark |= {"align": where.align, "baseline": "middle", "dx": where.dx, "dy": where.dy}
+    return {
+        "data": {"values": [{**point, "note": text}]},
+        "mark": {**mark, "opacity": {"expr": f"{test} ? 1 : 0"}},
+        "encoding": {"x": x, "y": y, "text": {"field": "note"}},
+    }
 
 
 def _around() -> list[Place]:

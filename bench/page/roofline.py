@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.evidence import Bandwidth, Ceilings, Limit, Rate
+from bench.page.labels import LIMIT, WIDE, Wish, label, place
 from bench.page.section import Figure, Numbers, Section, Spec
 from bench.page.spec import HOLLOW, by_role, chart, log_axis, names, one_two_five, role_of, tooltip
 from bench.results import Results, Row
@@ -44,11 +46,16 @@ class Mark:
 
 
 def section(table: Table, results: Results, shipped: Line | None) -> Section | None:
-    """A plot for each kind of device, and the shares as a table. None when no row has a limit."""
+    """A plot for each kind of device, and the shares as a table. None when no row has a limit.
+
+    A control is the same work as its student.
+    """
     known = names(table.lines)
+    students = {line.group for line in table.lines if line.role == "student"}
+    lines = [line for line in table.lines if line.role != "control" or line.group not in students]
     marks = [
         Mark(known[id(line)], role_of(line), row, row.limit, row.timing.p50_ms, line is shipped)
-        for line in table.lines
+        for line in lines
         for row in line.rows
         if row.limit and row.limit.flops and row.timing
     ]
@@ -75,9 +82,9 @@ def section(table: Table, results: Results, shipped: Line | None) -> Section | N
     ]
     heading = ["engine", "batch", "p50", "least possible", "of the limit", "limited by"]
     about = (
-        "Lines are the most that this machine was seen to do: level ones its arithmetic, slanted ones its memory. No "
-        "engine can stand above them; the gap is what is still to be had. A pale line leads from an engine's smallest "
-        "batch to its largest."
+        "Lines are the most that this machine was seen to do: level ones its arithmetic, slanted ones its memory. The "
+        "gap between an engine and the lowest line above it is what is still to be had. A pale line leads from an "
+        "engine's smallest batch to its largest."
     )
     if not figures:
         about = "The least time that a call can take on this machine, and the share of it that was reached."
@@ -106,8 +113,19 @@ def _used(marks: Sequence[Mark], ceilings: Ceilings, kind: str) -> tuple[list[Ra
     return (
         [rate for rate in rates if rate.threads in wanted and rate.precision in precisions]
         or [rate for rate in rates if rate.threads in wanted],
-        [one for one in bandwidths if one.threads in wanted] or bandwidths,
+        _slowest_and_fastest([one for one in bandwidths if one.threads in wanted] or bandwidths),
     )
+
+
+def _slowest_and_fastest(bandwidths: Sequence[Bandwidth]) -> list[Bandwidth]:
+    """For each number of threads main memory, and the fastest cache: between the two lies every other working set."""
+    found = []
+    for threads in sorted({one.threads for one in bandwidths}):
+        for memory in (True, False):
+            here = [one for one in bandwidths if one.threads == threads and (one.working_set is None) == memory]
+            if here:
+                found.append(max(here, key=lambda one: one.bytes_per_second))
+    return found
 
 
 def _plot(marks: Sequence[Mark], ceilings: Ceilings, kind: str) -> Spec:
@@ -160,15 +178,24 @@ def _plot(marks: Sequence[Mark], ceilings: Ceilings, kind: str) -> Spec:
             },
         },
     ]
-    # Its batches stand on a line that climbs to the right, so that below on the right is room.
-    ours = min((mark for mark in marks if mark.shipped), key=lambda mark: mark.row.batch, default=None)
-    if ours:
-        values = [{"intensity": ours.intensity, "rate": ours.rate, "text": f"{ours.name} · ship"}]
-        name = {**text, "color": "var(--ink)", "fontWeight": 600, "align": "left", "dx": 4, "dy": 18}
-        layers.append(
-            {"data": {"values": values}, "mark": name, "encoding": {"x": x, "y": y, "text": {"field": "text"}}}
-        )
+    layers += _name(marks, (left, right), (low, high), x, y)
     return chart(layers, HEIGHT, [_point(mark) for mark in marks])
+
+
+def _name(marks: Sequence[Mark], across: tuple[float, float], up: tuple[float, float], x: Spec, y: Spec) -> list[Spec]:
+    """The name of what is shipped, where there is room for it on a wide page."""
+
+    def at(mark: Mark) -> tuple[float, float]:
+        share = math.log(mark.intensity / across[0]) / math.log(across[1] / across[0])
+        return share * WIDE, HEIGHT * (1 - math.log(mark.rate / up[0]) / math.log(up[1] / up[0]))
+
+    points = [at(mark) for mark in marks]
+    for mark in sorted((mark for mark in marks if mark.shipped), key=lambda mark: -mark.row.batch):
+        text = f"{mark.name} · ship"
+        where = place([Wish(text, *at(mark), text)], points, WIDE, HEIGHT).get(text)
+        if where is not None:
+            return [label({"intensity": mark.intensity, "rate": mark.rate}, text, where, f"width >= {LIMIT}", x, y)]
+    return []
 
 
 def _log(field: str, title: str, domain: tuple[float, float]) -> Spec:
@@ -217,7 +244,10 @@ def _ceilings(
 ) -> tuple[list[Spec], list[Spec], list[Spec]]:
     """Level lines from the ridge to the right edge, slanted ones from the bottom to the highest ridge, their words."""
     (left, right), (low, _) = across, up
-    best = {one.threads: one.bytes_per_second for one in bandwidths}
+    best = {
+        threads: max(one.bytes_per_second for one in bandwidths if one.threads == threads)
+        for threads in {one.threads for one in bandwidths}
+    }
     top = max((rate.flops_per_second for rate in rates), default=up[1])
     roofs, slopes, words = [], [], []
     for rate in rates:
@@ -236,6 +266,6 @@ def _ceilings(
         threads = f", {one.threads} thread{'s' if one.threads != 1 else ''}" if several else ""
         lowest = min((rate.flops_per_second for rate in rates), default=reach)
         middle = (start * max(start, lowest / width)) ** 0.5
-        text = f"memory{threads}: {count(width)}B/s"
+        text = f"{'memory' if one.working_set is None else 'cache'}{threads}: {count(width)}B/s"
         words.append({"intensity": middle, "rate": middle * width, "text": text, "end": "left"})
     return roofs, slopes, words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.page.section import Spec
 from bench.page.spec import chart, tooltip
 from bench.results import NS_PER_MS, Timing
-from bench.stats import median, quantile
+from bench.stats import median
 from bench.text import milliseconds
 
 MOST = 240  # points: with more, neighbouring rounds share one
@@ -23,7 +23,7 @@ def datasets(timing: Timing) -> Spec:
         rounds.append({"round": first + 1, "ms": ms, "low": low, "high": high, "text": milliseconds(ms), "range": told})
     low_ms, high_ms = timing.p50_interval_ms or (timing.p50_ms, timing.p50_ms)
     # A call that waited for the scheduler is worth a mark up to the edge, not the whole height of the plot.
-    top = 1.6 * max(max(point["ms"] for point in rounds), quantile([point["high"] for point in rounds], 0.9))
+    top = max(1.1 * max(point["ms"] for point in rounds), 1.5 * timing.p50_ms)
     shown = [{**point, "high": round(min(point["high"], top), 4)} for point in rounds]
     return {"rounds": shown, "about": [{"p50": timing.p50_ms, "low": low_ms, "high": high_ms}]}
 
@@ -40,7 +40,7 @@ def drawing() -> Spec:
         "field": "ms",
         "type": "quantitative",
         "scale": {"zero": False, "nice": False},
-        "axis": {"title": "ms", "tickCount": 4, "format": "~g"},
+        "axis": {"title": "ms", "tickCount": 4, "format": "~r"},
     }
     about: Spec = {"data": {"name": "about"}}
     layers: list[Spec] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import ROW, by_role, captions, chart, listed, log_axis, names, one_two_five, role_of, tooltip
+from bench.page.spec import ROW, by_role, captions, chart, listed, names, role_of, tooltip
 from bench.results import Row
 from bench.table import Line, Table
 from bench.text import NOTHING, milliseconds, rate
@@ -39,7 +39,8 @@ def start(table: Table) -> Section | None:
     ]
     if not values:
         return None
-    scale = {"nice": False, "domain": [0, found[-1][0]]}
+    end, longest = _edge([total for total, _, _ in found]), found[-1][0]
+    scale = {"nice": False, "domain": [0, end], "clamp": True}
     told = tooltip(("line", "engine"), ("load_text", "load"), ("first_text", "first call"))
     bar = {"type": "bar", "height": 7, "yOffset": 6}
     position = {"type": "quantitative", "scale": scale, "axis": None}
@@ -53,6 +54,8 @@ def start(table: Table) -> Section | None:
         "From the name of a file to an engine, and then its first call, in which memory is allocated and kernels are "
         "chosen. Solid: load. Pale: first call. The sum is on the right."
     )
+    if longest > end:
+        about += " A bar that runs to the edge is longer than there is room for."
     rows = [[str(value["line"]), *(str(value[key]) for key in ("load_text", "first_text", "text"))] for value in values]
     numbers = Numbers("Load and first call as a table", ["engine", "load", "first call", "sum"], rows)
     spec = chart([load, first, *captions(values)], ROW * len(values), values)
@@ -60,74 +63,65 @@ def start(table: Table) -> Section | None:
     return Section("start", "How long the first answer takes", about, [figure], short="Start-up")
 
 
+def _edge(totals: Sequence[float]) -> float:
+    """Where the scale ends: one wait that dwarfs all others must not make them all look the same."""
+    *others, longest = sorted(totals)
+    return longest if not others or longest <= 4 * others[-1] else 1.25 * others[-1]
+
+
 def saturation(table: Table) -> Section | None:
-    """Images a second by the number of callers, the highest first."""
+    """Images a second by the number of callers at the latency batch (or the first that has any), the highest first."""
     known = names(table.lines)
     found: list[tuple[float, Line, Row]] = []
     for line in table.lines:
-        for row in line.rows:
-            if row.saturation:
-                found.append((max(level.images_per_second for level in row.saturation), line, row))
+        row = row_of(line, table.latency_batch)
+        row = row if row.saturation else next((one for one in line.rows if one.saturation), row)
+        if row.saturation:
+            found.append((max(level.images_per_second for level in row.saturation), line, row))
     if not found:
         return None
     found.sort(key=lambda one: -one[0])
-    several = len({row.batch for _, _, row in found}) > 1
-    marks: list[Spec] = []
-    ends: list[Spec] = []
+    levels = sorted({level.streams for _, _, row in found for level in row.saturation})
+    values: list[Spec] = []
     for most, line, row in found:
-        name = known[id(line)] + (f" · batch {row.batch}" if several else "")
-        about = {"line": name, "role": role_of(line)}
-        levels = [(level.streams, level.images_per_second) for level in row.saturation]
-        marks += [
-            {**about, "streams": streams, "images": images, "shown": rate(images), "best": images == most}
-            for streams, images in levels
-        ]
-        lowest = min(images for _, images in levels)
-        ends.append({**about, "low": lowest, "high": most, "text": f"{rate(most)}/s", "levels": levels})
-    low, high = min(end["low"] for end in ends) / 1.1, max(end["high"] for end in ends) * 1.1
-    ticks = one_two_five(low, high) or [round(high)]
-    x = log_axis("images", "images a second (log)", ticks, (low, high), format=",", grid=False)
-    y = listed(ends)
-    # Captions stand above and callers below: a number beside its dot would cover the next one.
+        name = known[id(line)] + ("" if row.batch == table.latency_batch else f" · batch {row.batch}")
+        reached = {str(level.streams): level.images_per_second for level in row.saturation}
+        values.append({"line": name, "role": role_of(line), "text": f"{rate(most)}/s", **reached})
+    x = {"type": "quantitative", "scale": {"nice": False, "domain": [0, found[0][0]]}, "axis": None}
+    told = tooltip(("line", "engine"), *((str(level), f"with {level}") for level in levels))
+    height = min(9.0, 14 / len(levels))
     layers: list[Spec] = [
         {
-            "data": {"values": ends},
-            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.4, "yOffset": 6},
-            "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, **by_role("color")},
-        },
-        {
-            "mark": {"type": "point", "size": 170, "filled": True, "opacity": 1, "yOffset": 6},
-            "encoding": {
-                "x": x,
-                "y": y,
-                **{"color": by_role("color")["color"]},
-                **tooltip(("line", "engine"), ("streams", "callers"), ("shown", "images/s")),
+            "mark": {
+                "type": "bar",
+                "height": height - 1,
+                "yOffset": 3 + place * height,
+                "opacity": 0.35 + 0.65 * (place + 1) / len(levels),
             },
-        },
-        {
-            "mark": {"type": "text", "fontSize": 10, "fontWeight": 600, "color": "var(--card)", "yOffset": 6},
-            "encoding": {"x": x, "y": y, "text": {"field": "streams"}},
-        },
+            "encoding": {"x": {"field": str(level), **x}, "y": listed(values), **by_role("color"), **told},
+        }
+        for place, level in enumerate(levels)
     ]
-    about_ = (
-        "Several callers of one engine, each in a thread of its own. The number in a dot says how many callers there "
-        "were; on the right is the most that was reached."
+    callers = ", ".join(str(level) for level in levels)
+    about = (
+        f"Several callers of one engine at once, each in a thread of its own and with batch {table.latency_batch}. "
+        f"Bars from top to bottom: {callers} caller{'s' if levels[-1] != 1 else ''}; on the right, the most that was "
+        "reached. Rows of the table have their other batches."
     )
     figure = Figure(
         "saturation",
         "Images a second by the number of callers; a table follows",
-        chart([*layers, *captions(ends)], ROW * len(ends), marks),
-        numbers=_levels(ends),
+        chart([*layers, *captions(values)], (ROW + 4) * len(values), values),
+        numbers=_levels(values, levels),
         listed=True,
     )
-    return Section("saturation", "How much it answers at once", about_, [figure], short="Saturation")
+    return Section("saturation", "How much it answers at once", about, [figure], short="Saturation")
 
 
-def _levels(ends: Sequence[Spec]) -> Numbers:
-    callers = sorted({streams for end in ends for streams, _ in end["levels"]})
-    rows = []
-    for end in ends:
-        reached = dict(end["levels"])
-        rows.append([end["line"], *(rate(reached[one]) if one in reached else NOTHING for one in callers)])
-    heading = ["images/s with", *(f"{one} caller{'s' if one != 1 else ''}" for one in callers)]
+def _levels(values: Sequence[Spec], levels: Sequence[int]) -> Numbers:
+    rows = [
+        [value["line"], *(rate(value[str(level)]) if str(level) in value else NOTHING for level in levels)]
+        for value in values
+    ]
+    heading = ["images/s with", *(f"{level} caller{'s' if level != 1 else ''}" for level in levels)]
     return Numbers("Images a second as a table", heading, rows)
