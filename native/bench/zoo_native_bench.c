@@ -260,6 +260,7 @@ int main(int argc, char **argv) {
     const char *value = i + 1 < argc ? argv[i + 1] : "";
     if (strcmp(argv[i], "--backend") == 0) options.backend = value, i++;
     else if (strcmp(argv[i], "--precision") == 0) options.precision = value, i++;
+    else if (strcmp(argv[i], "--device") == 0) options.device = value, i++;
     else if (strcmp(argv[i], "--threads") == 0) options.threads = atoi(value), i++;
     else if (strcmp(argv[i], "--seconds") == 0) seconds = atof(value), i++;
     else if (argv[i][0] == '-') die(argv[i]);
