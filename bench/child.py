@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import native
 from bench.accuracy import evaluate
 from bench.cases import Case
 from bench.host import peak_memory
@@ -24,6 +25,9 @@ from zoo.errors import ZooError, unexpected
 
 def rows(case: Case) -> Iterator[Row]:
     """Open the case's subject, evaluate it once, then measure every batch size."""
+    if native.is_native(case.backend):
+        yield from native.rows(case)
+        return
     subject = open_subject(case)
     accuracy = None if case.evaluation is None else evaluate(subject, case.evaluation)
     photos = [] if case.photos is None else read_photos(case.photos)

@@ -37,6 +37,9 @@ def run(
     ] = "",
     scope: Annotated[str, typer.Option(help="call: pixels in, numbers out. image: files in, answers out.")] = "call",
     photos: Annotated[Path | None, typer.Option(metavar="DIR", help="Pictures for --scope image.")] = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="Measure libzoo beside each backend: the loop in C.")
+    ] = False,
     batch: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,32",
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core this process may use.")] = None,
     evaluate: Annotated[
@@ -52,6 +55,7 @@ def run(
 ) -> None:
     """Measure bundles, and teachers beside them, each in a process of its own, and print one table."""
     from bench.cases import Limits
+    from bench.native import facts
     from bench.numbers import numbers, words
     from bench.plan import Choices, plan
     from bench.run import run as measure
@@ -70,6 +74,7 @@ def run(
         scopes=words(scope) or ["call"],
         photos=photos,
         peers=peer or [],
+        native=native,
         limits=Limits(seconds=time_limit),
     )
     results = measure(plan(bundles or [], teacher or [], choices), out=out, passes=passes)
@@ -77,6 +82,8 @@ def run(
         typer.echo(results.to_json(), nl=False)
     else:
         terminal(results)
+        for line in facts(results):
+            typer.echo(line)
     failed = [row for row in results.rows if row.error]
     if failed:
         first = failed[0]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from bench.accuracy import check
 from bench.cases import EAGER, GRAPH_PEERS, PEERS, PIPELINE, SCOPES, Case, Limits, Role, Scope
+from bench.native import NATIVE, is_native, program
 from bench.photos import photo_files
 from zoo.engines import BACKENDS, Bundle
 from zoo.engines.backend import BUILT, installed
@@ -36,6 +37,7 @@ class Choices:
     scopes: Sequence[str] = ("call",)
     photos: Path | None = None
     peers: Sequence[str] = ()
+    native: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -47,7 +49,7 @@ def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> 
     """
     scopes = _scopes(choices)
     cases = [_eager(teacher, choices) for teacher in teachers]
-    backends = _backends(choices.backends)
+    backends = _backends(choices.backends, choices.native)
     precisions = [_known(name, NAMES, "precision") for name in choices.precisions]
     opened = [Bundle.open(path) for path in bundles]
     for bundle in opened:
@@ -86,7 +88,9 @@ def _in_scopes(case: Case, scopes: Sequence[Scope], photos: Path | None) -> list
     for scope in scopes:
         if scope == "call" and case.backend == PIPELINE:
             continue
-        changes = {"scope": scope, "photos": photos if scope == "image" else None}
+        changes: dict[str, Any] = {"scope": scope, "photos": photos if scope == "image" else None}
+        if is_native(case.backend):
+            changes |= {"evaluation": None} | ({"batches": (1,)} if scope == "image" else {})
         found.append(case.model_copy(update=changes | ({"evaluation": None} if found else {})))
     return found
 
@@ -150,10 +154,19 @@ def _role(manifest: Manifest) -> Role | None:
     return cast("Role", role) if role in get_args(Role) else None
 
 
-def _backends(asked: Sequence[str]) -> list[str]:
-    """The backends asked for, or all that run any graph and whose library is installed here."""
+def _backends(asked: Sequence[str], native: bool) -> list[str]:
+    """The backends asked for, or all that run any graph and whose library is installed here; libzoo's beside them."""
+    found = _asked(asked)
+    if native:
+        found += [name for name, backend in NATIVE.items() if backend in found and name not in found]
+    if any(is_native(name) for name in found):
+        program()  # raises where libzoo was not built
+    return found
+
+
+def _asked(asked: Sequence[str]) -> list[str]:
     if asked:
-        return [_known(name, tuple(BACKENDS), "backend") for name in asked]
+        return [_known(name, (*BACKENDS, *NATIVE), "backend") for name in asked]
     present = [name for name in BACKENDS if name not in BUILT and installed(name)]
     for name in BACKENDS.keys() - set(present) - BUILT:
         note(f"{name} is not installed and is left out")

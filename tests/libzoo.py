@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from zoo.native import runtimes
+
 ROOT = Path(__file__).parent.parent
 # One program that includes the two libraries' headers and links: whether they are there is what the compiler says.
 PROBE = "#include <cstdio>\n#include <jpeglib.h>\n#include <png.h>\nint main() { return jpeg_std_error(0) == 0; }\n"
@@ -50,14 +52,7 @@ def build(folder: Path, *settings: str) -> Path:
 
 def runtime() -> dict[str, str]:
     """The environment in which libzoo's plug-ins find the runtimes of this Python."""
-    libraries = {"ZOO_ONNXRUNTIME_LIBRARY": ("onnxruntime", "capi/libonnxruntime.so.*")}
-    libraries["ZOO_OPENVINO_LIBRARY"] = ("openvino", "libs/libopenvino_c.so.*")
-    found = dict(os.environ)
-    for variable, (package, pattern) in libraries.items():
-        spec = find_spec(package)
-        if spec is not None and spec.origin is not None:
-            found[variable] = str(next(Path(spec.origin).parent.glob(pattern)))
-    return found
+    return runtimes() | os.environ
 
 
 def python(*words: object, **environment: str) -> str:
