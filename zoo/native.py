@@ -110,6 +110,8 @@ def _library() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
         version = library.zoo_abi_version()
     except (OSError, AttributeError) as error:
+        if not os.environ.get("ZOO_LIBRARY"):
+            return None  # it came with a wheel from a machine with other system libraries: Pillow does its work
         raise EnvironmentProblem(f"cannot load {path}: {error}") from None
     if version >> 16 != ABI >> 16 or version < ABI:
         raise EnvironmentProblem(f"{path} has ABI version {version:#x}; this package needs {ABI:#x} or later")
