@@ -391,10 +391,8 @@ int main(int argc, char **argv) {
   getrusage(RUSAGE_SELF, &usage);
   printf("},\n  \"peak_memory\": %ld\n}\n", usage.ru_maxrss * 1024); /* Linux counts in kilobytes */
 
-  own.table.session_free(s.session);
-  own.table.close(engine);
-  zoo_context_free(s.context);
-  zoo_model_free(model);
+  own.table.session_free(s.session), own.table.close(engine);
+  zoo_context_free(s.context), zoo_model_free(model);
   free(s.in.data), free(s.out.data);
   for (i = 0; i < photo_count; i++) free(photos[i].bytes);
   free(photos), free(graph.bytes);
