@@ -24,8 +24,8 @@ QUICK = Limits(seconds=0.25, min_rounds=6)  # less than the half second that `co
 class Choices:
     """Empty `backends`, `precisions` and `devices`: those that make sense here. `photos` are for scope image.
 
-    `variants`: `plain` and those of a GPU. `streams`: levels of callers at once. `name`: what the table calls it,
-    where that is not what the bundle or the folder is called.
+    `variants`: `plain` and those of a GPU. `streams`: levels of callers at once. `native`: libzoo's loop beside each
+    backend. `name`: what the table calls it, where that is not what the bundle or the folder is called.
     """
 
     backends: Sequence[str] = ()
@@ -40,6 +40,7 @@ class Choices:
     streams: Sequence[int] = ()
     layers: bool = False
     peers: Sequence[str] = ()
+    native: bool = False
     name: str | None = None
     limits: Limits = field(default_factory=Limits)
 

@@ -12,6 +12,7 @@ from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, Case, Role, S
 from bench.choices import Choices
 from bench.gpu import is_gpu
 from bench.naming import RUN, Named, checkpoint, named
+from bench.native import NATIVE, is_native, program
 from bench.numbers import known
 from zoo.engines import BACKENDS, Bundle
 from zoo.engines.backend import BUILT, DEVICES, installed
@@ -38,7 +39,7 @@ def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> 
     """
     scopes, variants, devices = choices.known_scopes(), choices.known_variants(), choices.known_devices()
     cases = [case for text in teachers for case in _on_devices(_teacher(text, choices), devices)]
-    backends = _backends(choices.backends)
+    backends = _backends(choices.backends, choices.native)
     precisions = [known(name, NAMES, "precision") for name in choices.precisions]
     opened = [Bundle.open(path) for path in bundles]
     for bundle in opened:
@@ -77,18 +78,26 @@ def _spread(
     for scope, variant in product(scopes, variants):
         if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and not is_gpu(case.device)):
             continue
-        ours = is_engine(case.backend) and case.foreign is None  # others are called as their owners call them
+        if scope == "compute" and is_native(case.backend):
+            continue
+        ours = (
+            is_engine(case.backend) and not is_native(case.backend) and case.foreign is None
+        )  # others are called as their owners call them
         if variant is not None and (scope == "image" or not is_gpu(case.device) or not ours):
             continue
         changes: dict[str, Any] = {"scope": scope, "variant": variant, "photos": photos if scope == "image" else None}
         changes |= {} if first else {"evaluation": None}
         changes |= {"streams": ()} if scope == "compute" else {}  # the device itself has one queue
+        if is_native(case.backend):  # its loop has callers of its own, and looks at one picture at a time
+            changes |= {"evaluation": None, "streams": (), "layers": False}
+            changes |= {"batches": (1,)} if scope == "image" else {}
         yield case.model_copy(update=changes)
         first = False
 
 
 def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
     """Those of `devices` that the backend has; without any, its usual one."""
+    backend = NATIVE.get(backend, backend)
     only = ONLY_ON.get(backend)
     fit = [device for device in devices if only is None or is_gpu(device) == (only == "cuda")]
     if devices and not fit:
@@ -106,7 +115,13 @@ def _precisions(there: Sequence[Executed], asked: Sequence[Executed], backend: s
     """What is measured of the precisions `there`: those asked for, or those that make sense on the device."""
     if asked:
         return [precision for precision in asked if precision in there]
-    sensible = FOR_TENSORRT if backend == "tensorrt" else SENSIBLE_ON_GPU if is_gpu(device) else SENSIBLE_ON_CPU
+    sensible = (
+        FOR_TENSORRT
+        if NATIVE.get(backend, backend) == "tensorrt"
+        else SENSIBLE_ON_GPU
+        if is_gpu(device)
+        else SENSIBLE_ON_CPU
+    )
     return [precision for precision in sensible if precision in there] or there
 
 
@@ -179,10 +194,19 @@ def _role(manifest: Manifest) -> Role | None:
     return cast("Role", role) if role in get_args(Role) else None
 
 
-def _backends(asked: Sequence[str]) -> list[str]:
-    """The backends asked for, or all that run any graph and whose library is installed here."""
+def _backends(asked: Sequence[str], native: bool) -> list[str]:
+    """The backends asked for, or all that run any graph and whose library is installed here; libzoo's beside them."""
+    found = _asked(asked)
+    if native:
+        found += [name for name, backend in NATIVE.items() if backend in found and name not in found]
+    if any(is_native(name) for name in found):
+        program()  # raises where libzoo was not built
+    return found
+
+
+def _asked(asked: Sequence[str]) -> list[str]:
     if asked:
-        return [known(name, tuple(BACKENDS), "backend") for name in asked]
+        return [known(name, (*BACKENDS, *NATIVE), "backend") for name in asked]
     present = [name for name in BACKENDS if name not in BUILT and installed(name)]
     for name in BACKENDS.keys() - set(present) - BUILT:
         note(f"{name} is not installed and is left out")

@@ -15,6 +15,7 @@ from typing import Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from bench.cases import SCOPES, Role, Scope, Variant
+from bench.embedded import Embedded
 from bench.evidence import Ceilings, Energy, Gpu, Layer, Limit, Saturation, Start
 from bench.host import Host
 from bench.stats import median, median_interval, quantile, spread
@@ -189,6 +190,7 @@ class Row(Strict):
     gpu: Gpu | None = Field(None, description="null: measured on a CPU")
     limit: Limit | None = Field(None, description="null: the graph is not known, or the machine's ceilings")
     layers: list[Layer] | None = Field(None, description="null: not asked for, or the backend does not say")
+    embedded: Embedded | None = Field(None, description="rows of libzoo: what it adds to its backend")
     command: str = Field(description="measures this row again")
     timing: Timing | None
     error: str | None = Field(description="one line; set if and only if `timing` is null")

@@ -88,6 +88,9 @@ def run(
     layers: Annotated[
         bool, typer.Option("--layers", help="Time every layer, where the backend says it.", rich_help_panel=WHAT)
     ] = False,
+    native: Annotated[
+        bool, typer.Option("--native", help="libzoo beside each backend: the loop in C.", rich_help_panel=WHAT)
+    ] = False,
     evaluate: Annotated[
         Path | None,
         typer.Option(
@@ -146,6 +149,7 @@ def run(
         "--variant": variant,
         "--streams": streams,
         "--layers": layers,
+        "--native": native,
         "--evaluate": evaluate,
     }
     limits = _limits(time_limit, QUICK if quick else None)
@@ -168,6 +172,7 @@ def run(
             streams=numbers(streams, "--streams"),
             layers=layers,
             peers=peer or [],
+            native=native,
             limits=limits or Choices().limits,
         )
         cases = plan(bundles or [], teacher or [], asked)
@@ -202,6 +207,7 @@ def _of_suite(path: Path, given: list[str], limits: Limits | None) -> tuple[list
 def _show(results: Results, *, as_json: bool, csv: Path | None, pytest_json: Path | None) -> None:
     """Print and write what was measured. `EnvironmentProblem` when some of it could not be."""
     from bench.flat import to_csv
+    from bench.native import facts
     from bench.pytest_json import to_pytest_benchmark
     from bench.text import terminal
     from zoo.files import write_text
@@ -210,6 +216,8 @@ def _show(results: Results, *, as_json: bool, csv: Path | None, pytest_json: Pat
         typer.echo(results.to_json(), nl=False)
     else:
         terminal(results)
+        for line in facts(results):
+            typer.echo(line)
     if csv is not None:
         write_text(csv, to_csv(results))
     if pytest_json is not None:

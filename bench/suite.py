@@ -40,6 +40,7 @@ class Settings(Strict):
     streams: Counts | None = Field(None, description="saturation: numbers of callers at once")
     layers: bool | None = Field(None, description="the time of every layer, where the backend says it")
     peers: Words | None = Field(None, description="measured beside a bundle, as --peer names them")
+    native: bool | None = Field(None, description="libzoo's loop in C beside each backend")
     evaluate: Path | None = Field(None, description="DIR/CLASS/image, or a file of `zoo export --test-set`")
     time_limit: float | None = Field(None, gt=0, description="seconds for one batch size of one engine")
 
@@ -59,7 +60,7 @@ class Entry(Settings):
         if (self.bundle is None) == (self.teacher is None):
             raise ValueError("a case is either a bundle or a teacher")
         if self.teacher is not None:
-            for key in ("backends", "precisions", "peers"):
+            for key in ("backends", "precisions", "peers", "native"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key} are a bundle's: a teacher runs as its owner runs it")
         return self
@@ -108,6 +109,7 @@ class Suite(Settings):
             streams=said["streams"] or (),
             layers=bool(said["layers"]),
             peers=(said["peers"] or ()) if ours else (),
+            native=bool(said["native"]) and ours,
             name=entry.name,
             limits=limits or (Limits(seconds=said["time_limit"]) if said["time_limit"] else Limits()),
         )

@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(ZOO_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/zoo")
 set(ZOO_NAMELINK "")
 set(ZOO_PC_LIBS "-lzoo")
-if(SKBUILD)
+if(ZOO_WHEEL)
   # A wheel holds no symbolic links, and three copies of the library would take their place.
   set(ZOO_NAMELINK NAMELINK_SKIP)
   set(ZOO_PC_LIBS "-l:libzoo.so.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +10,11 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from zoo.native import runtimes
 
 ROOT = Path(__file__).parent.parent
 # One program that includes the two libraries' headers and links: whether they are there is what the compiler says.
@@ -48,19 +52,74 @@ def build(folder: Path, *settings: str) -> Path:
 
 def runtime() -> dict[str, str]:
     """The environment in which libzoo's plug-ins find the runtimes of this Python."""
-    libraries = {"ZOO_ONNXRUNTIME_LIBRARY": ("onnxruntime", "capi/libonnxruntime.so.*")}
-    libraries["ZOO_OPENVINO_LIBRARY"] = ("openvino", "libs/libopenvino_c.so.*")
-    found = dict(os.environ)
-    for variable, (package, pattern) in libraries.items():
-        spec = find_spec(package)
-        if spec is not None and spec.origin is not None:
-            found[variable] = str(next(Path(spec.origin).parent.glob(pattern)))
-    return found
+    return runtimes() | os.environ
 
 
 def python(*words: object, **environment: str) -> str:
     """What this Python prints, in a process of its own with more in its environment."""
     return checked(sys.executable, *words, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment).stdout
+
+
+def tiny_bundle(folder: Path, task: str, vectors: tuple[Any, Any] | None = None) -> Path:
+    """A bundle whose graph is one matrix product, without any training.
+
+    `vectors`: other images uint8 [N, 8, 10, 3] and answers for the self-test than the graph's.
+    """
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+    from safetensors.numpy import save_file
+
+    from zoo.engines.manifest import FileEntry, Graph, Input, Manifest, Output, SelfTest
+    from zoo.files import sha256
+
+    random = np.random.default_rng(6)
+    labels = ["left eye", "nose", "mouth"]
+    size = 2 * len(labels) if task == "keypoints" else len(labels)
+    output = "points" if task == "keypoints" else "logits"
+    weight = random.normal(0, 2e-4, (8 * 10 * 3, size)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["float"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "weight"], [output]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 8, 10, 3])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", size])],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    folder.mkdir()
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.fp32.onnx"
+    )
+    (folder / "labels.json").write_text(json.dumps(labels))
+    inputs = random.integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
+    answers = (inputs.reshape(3, -1).astype(np.float32) @ weight).astype(np.float32)
+    inputs, answers = vectors or (inputs, answers)
+    save_file({"image": inputs, "fp32": answers}, folder / "selftest.safetensors")
+    facts = Graph(file="model.fp32.onnx", opset=17, nodes=3, casts=1, weighted=1, low_precision_share=1.0)
+    files = {path.name: FileEntry(sha256=sha256(path), bytes=path.stat().st_size) for path in folder.iterdir()}
+    manifest = Manifest.model_validate(
+        {
+            "schema": "zoo.bundle/1",
+            "name": "tiny",
+            "task": task,
+            "input": Input(height=8, width=10, resize=12),
+            "output": Output(name=output, size=size),
+            "labels": "labels.json",
+            "graphs": {"fp32": facts},
+            "parity": {},
+            "accuracy": {"metric": "x", "split": "test", "images": 3, "torch": 1.0, "graphs": {"fp32": 1.0}},
+            "selftest": SelfTest(file="selftest.safetensors", images=len(inputs), tolerance={"fp32": 1e-3}),
+            "cost": {"parameters": 1, "buffers": 0, "macs": 1},
+            "provenance": {},
+            "files": files,
+        }
+    )
+    (folder / "manifest.json").write_text(manifest.to_json())
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,22 @@ def test_every_kind_of_picture_at_many_sizes(native, kind):
         assert difference(native, KINDS[kind](image), framing) <= 1, (width, height, framing)
 
 
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_decoding_only_what_the_crop_keeps_changes_no_pixel(native, subsampling, progressive):
+    """A byte behind the end of the file makes the library decode all of it."""
+    random = np.random.default_rng(8)
+    for width, height in ((701, 403), (402, 699), (511, 1300), (1500, 333), (640, 480)):
+        coarse = random.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        whole = encoded(image, "JPEG", quality=90, subsampling=subsampling, progressive=progressive)
+        for framing in (Framing(256, 224, 224), Framing(224, 224, 224), Framing(400, 30, 50), Framing(96, 80, 7)):
+            part = native._compiled(native._library(), whole, framing)
+            every = native._compiled(native._library(), whole + b"\0", framing)
+            assert part[1] == every[1] == (width, height)
+            assert np.array_equal(part[0], every[0]), (width, height, framing)
+
+
 def test_plain_code_gives_the_same_pixels(library, tmp_path):
     """ZOO_CPU=plain turns vector code off."""
     path = tmp_path / "x.png"

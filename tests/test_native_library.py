@@ -11,13 +11,13 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
-from libzoo import checked, python, runtime
+from libzoo import checked, python, runtime, tiny_bundle
 from PIL import Image
 
 import zoo
 from zoo.engines import BACKENDS
-from zoo.engines.manifest import FileEntry, Graph, Input, Manifest, Output, SelfTest
-from zoo.files import sha256
+from zoo.engines.manifest import FileEntry, Input, Manifest, Output, SelfTest
+from zoo.engines.sidecar import Named, Processor, Sidecar
 
 SHARED = ("onnxruntime", "openvino")  # the backends that Python and libzoo both have
 
@@ -54,6 +54,15 @@ def test_the_manifest_keys_are_pythons():
         assert "{" + listed + "}" in " ".join(source.split()), f"native/src/manifest.cpp does not list {listed}"
 
 
+def test_the_sidecar_keys_are_pythons():
+    """zoo/engines/sidecar.py is the schema of what stands beside a built engine."""
+    source = " ".join((ROOT / "native" / "backends" / "sidecar.cpp").read_text().split())
+    keys = [field.alias or name for name, field in Sidecar.model_fields.items()]
+    for listed in (keys, list(Named.model_fields), list(Processor.model_fields)):
+        wanted = ", ".join(f'"{key}"' for key in listed)
+        assert "{" + wanted + "}" in source, f"native/backends/sidecar.cpp does not list {wanted}"
+
+
 @pytest.fixture(scope="module")
 def examples(installed, tmp_path_factory):
     """The examples, built in a clean folder from the installed package: by find_package and by pkg-config."""
@@ -77,61 +86,6 @@ def save_pictures(folder):
     image.save(folder / "a.jpg", quality=92)
     image.transpose(Image.Transpose.ROTATE_90).save(folder / "b.png")
     return [folder / "a.jpg", folder / "b.png"]
-
-
-def tiny_bundle(folder, task):
-    """A bundle whose graph is one matrix product, without any training."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    random = np.random.default_rng(6)
-    labels = ["left eye", "nose", "mouth"]
-    size = 2 * len(labels) if task == "keypoints" else len(labels)
-    output = "points" if task == "keypoints" else "logits"
-    weight = random.normal(0, 2e-4, (8 * 10 * 3, size)).astype(np.float32)
-    nodes = [
-        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["float"], ["flat"], axis=1),
-        helper.make_node("MatMul", ["flat", "weight"], [output]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 8, 10, 3])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", size])],
-        [numpy_helper.from_array(weight, "weight")],
-    )
-    from safetensors.numpy import save_file
-
-    folder.mkdir()
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.fp32.onnx"
-    )
-    (folder / "labels.json").write_text(json.dumps(labels))
-    inputs = random.integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
-    answers = (inputs.reshape(3, -1).astype(np.float32) @ weight).astype(np.float32)
-    save_file({"image": inputs, "fp32": answers}, folder / "selftest.safetensors")
-    facts = Graph(file="model.fp32.onnx", opset=17, nodes=3, casts=1, weighted=1, low_precision_share=1.0)
-    files = {path.name: FileEntry(sha256=sha256(path), bytes=path.stat().st_size) for path in folder.iterdir()}
-    manifest = Manifest.model_validate(
-        {
-            "schema": "zoo.bundle/1",
-            "name": "tiny",
-            "task": task,
-            "input": Input(height=8, width=10, resize=12),
-            "output": Output(name=output, size=size),
-            "labels": "labels.json",
-            "graphs": {"fp32": facts},
-            "parity": {},
-            "accuracy": {"metric": "x", "split": "test", "images": 3, "torch": 1.0, "graphs": {"fp32": 1.0}},
-            "selftest": SelfTest(file="selftest.safetensors", images=3, tolerance={"fp32": 1e-3}),
-            "cost": {"parameters": 1, "buffers": 0, "macs": 1},
-            "provenance": {},
-            "files": files,
-        }
-    )
-    (folder / "manifest.json").write_text(manifest.to_json())
-    return folder
 
 
 def numbers(line: str) -> list[float]:
@@ -196,3 +150,35 @@ def test_the_camera_example_draws_on_every_frame(bundle_path, pictures, tmp_path
     said = python(ROOT / "examples" / "camera.py", bundle_path, "--frames", frames, "-o", tmp_path / "out")
     assert said.startswith("40 frames")
     assert len(list((tmp_path / "out").iterdir())) == 40
+
+
+def test_rust_gives_pythons_answer(installed, bundle_path, tmp_path):
+    """Through the C interface: rustc alone, no crate."""
+    if shutil.which("rustc") is None:
+        pytest.skip("no rustc")
+    program = tmp_path / "classify"
+    checked("rustc", "-O", ROOT / "examples" / "classify.rs", "-L", installed / "lib", "-l", "zoo", "-o", program)
+    picture = save_pictures(tmp_path)[0]
+    environment = runtime() | {"LD_LIBRARY_PATH": str(installed / "lib")}
+    label, _, score = checked(program, bundle_path, picture, env=environment).stdout.rpartition(" ")
+    expected = zoo.load(bundle_path).predict(picture)
+    assert label == expected.label
+    assert float(score) == pytest.approx(expected.score, abs=1e-3)
+    done = subprocess.run([program, bundle_path, "/nowhere.jpg"], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+
+
+def test_the_service_example_answers_with_the_labels(bundle_path, tmp_path, monkeypatch):
+    from fastapi.testclient import TestClient
+
+    monkeypatch.setenv("ZOO_BUNDLE", str(bundle_path))
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import service
+
+    client = TestClient(service.app)
+    picture = save_pictures(tmp_path)[0]
+    answer = client.post("/predict", params={"top": 2}, files={"picture": picture.read_bytes()})
+    assert answer.json() == json.loads(json.dumps(zoo.load(bundle_path).predict(picture).as_dict(2)))
+    refused = client.post("/predict", files={"picture": b"no picture"})
+    assert refused.status_code == 422
+    assert "cannot read" in refused.json()["detail"]

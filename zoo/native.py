@@ -10,6 +10,7 @@ import ctypes
 import os
 import threading
 from functools import cache
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from zoo.images import Framing, Picture, Pixels
 PREFIX = Path(__file__).parent / "_libzoo"
 ABI = 0x00010000  # ZOO_ABI_VERSION of the zoo.h that the structs below follow
 _OK, _ENCODED, _RGB, _UINT8 = 0, 0, 3, 1  # ZOO_OK, ZOO_ENCODED, ZOO_RGB, ZOO_UINT8
+_RUNTIMES = (
+    ("ZOO_ONNXRUNTIME_LIBRARY", "onnxruntime", "capi/libonnxruntime.so.*"),
+    ("ZOO_OPENVINO_LIBRARY", "openvino", "libs/libopenvino_c.so.*"),
+    ("ZOO_TENSORRT_LIBRARY", "tensorrt_libs", "libnvinfer.so.*"),
+)
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # what it decodes: JPEG and PNG
 
 
@@ -69,6 +75,17 @@ def library_path() -> Path | None:
     return next(iter(sorted(PREFIX.glob("lib*/libzoo.so.1"))), None)
 
 
+def runtimes() -> dict[str, str]:
+    """The environment in which libzoo's plug-ins find the runtimes of this Python: variable to library."""
+    found = {}
+    for variable, package, pattern in _RUNTIMES:
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            for file in sorted(Path(spec.origin).parent.glob(pattern))[-1:]:
+                found[variable] = str(file)
+    return found
+
+
 def prefix() -> Path:
     """The folder inside this package that holds `include/` and `lib/`; `EnvironmentProblem` where it was not built."""
     if not (PREFIX / "include" / "zoo" / "zoo.h").is_file():
@@ -93,6 +110,8 @@ def _library() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
         version = library.zoo_abi_version()
     except (OSError, AttributeError) as error:
+        if not os.environ.get("ZOO_LIBRARY"):
+            return None  # it came with a wheel from a machine with other system libraries: Pillow does its work
         raise EnvironmentProblem(f"cannot load {path}: {error}") from None
     if version >> 16 != ABI >> 16 or version < ABI:
         raise EnvironmentProblem(f"{path} has ABI version {version:#x}; this package needs {ABI:#x} or later")

@@ -1,21 +1,28 @@
 /* zoo-native-bench: times libzoo in C, without an interpreter in the way, and prints raw times as one JSON object.
  *
- *   zoo-native-bench BUNDLE [--backend B] [--precision P] [--threads N] [--seconds S] [PHOTO.jpg ...]
+ *   zoo-native-bench BUNDLE [--backend B] [--precision P] [--device D] [--threads N] [--batch N] [--seconds S]
+ *                    [PHOTO.jpg ...]
  *
- * The bundle's self-test runs first. Every list under "rounds" is one round of calls that followed each other, in nanoseconds for each call:
+ * `zoo bench run --native` calls it. The bundle's self-test runs first. Every list under "rounds" is one round of calls
+ * that followed each other, in nanoseconds for each call. With photographs:
+ *   image       JPEG or PNG bytes in, answer out, over the photographs in turn; "top" is the best label of each
+ *   preprocess  bytes to pixels, the same
+ * and without:
  *   call        zoo_run: pixels in host memory in, answers out
  *   backend     the plug-in's own run, without libzoo around it; its rounds alternate with those of `call`
- *   image       JPEG bytes in, answer out, over the photographs in turn
- *   preprocess  JPEG bytes to pixels, the same
  *   sharing     wall time for each call with 1 and with 2 threads that share the model, each with its own context
- *   open        opening the model to its first answer, and the plug-in's own opening of the same graph, in turn
+ * and always:
+ *   open        loading the model, its first answer, and the plug-in's own opening of the same graph, in turn
  */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* and with it POSIX 2008 */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <zoo/backend.h>
@@ -72,6 +79,7 @@ typedef struct subject {
   zoo_tensor in, out;
   const zoo_backend_table *table;
   void *session;
+  int64_t batch;
   const buffer *photos;
   int photo_count, at;
 } subject;
@@ -81,7 +89,7 @@ typedef void (*call)(subject *);
 static void call_run(subject *s) { check(zoo_run(s->context, &s->in, &s->out, &error), "zoo_run"); }
 
 static void call_backend(subject *s) {
-  check(s->table->run(s->session, s->in.data, 1, s->out.data, &error), "backend");
+  check(s->table->run(s->session, s->in.data, s->batch, s->out.data, &error), "backend");
 }
 
 static const buffer *next_photo(subject *s) {
@@ -93,7 +101,10 @@ static const buffer *next_photo(subject *s) {
 static void call_image(subject *s) {
   zoo_prediction answer = ZOO_INIT(zoo_prediction);
   const buffer *photo = next_photo(s);
-  check(zoo_predict_jpeg(s->context, photo->bytes, photo->size, &answer, &error), "zoo_predict_jpeg");
+  zoo_picture picture = ZOO_INIT(zoo_picture);
+  picture.data = photo->bytes;
+  picture.size = photo->size;
+  check(zoo_predict(s->context, &picture, &answer, &error), "zoo_predict");
 }
 
 static void call_preprocess(subject *s) {
@@ -116,7 +127,9 @@ static int calls_in_a_round(call what, subject *s) {
   start = now();
   for (i = 0; i < WARM_CALLS; i++) what(s);
   each = (now() - start) / WARM_CALLS;
-  return each >= ROUND_NS ? 1 : (int)(ROUND_NS / (each > 100 ? each : 100)) + 1;
+  i = each >= ROUND_NS ? 1 : (int)(ROUND_NS / (each > 100 ? each : 100)) + 1;
+  /* Some photographs take longer than others: a round goes through all of them. */
+  return s->photo_count > 0 ? (i + s->photo_count - 1) / s->photo_count * s->photo_count : i;
 }
 
 static void one_round(call what, subject *s, rounds *r) {
@@ -148,6 +161,7 @@ static void measure(const char *name, call first, const char *other, call second
   memset(&a, 0, sizeof a);
   memset(&b, 0, sizeof b);
   a.calls = calls_in_a_round(first, s);
+  s->at = 0;
   if (second != NULL) b.calls = calls_in_a_round(second, s);
   start = now();
   while (a.count < MOST_ROUNDS && (a.count == 0 || now() - start < seconds * 1e9)) {
@@ -195,7 +209,7 @@ static double shared(worker *workers, int threads, int calls) {
 }
 
 static void new_buffers(subject *s, const zoo_model_info *info) {
-  const size_t pixels = (size_t)info->height * info->width * 3;
+  const size_t pixels = (size_t)s->batch * info->height * info->width * 3;
   size_t i;
   uint32_t random = 1;
   memset(&s->in, 0, sizeof s->in);
@@ -204,18 +218,68 @@ static void new_buffers(subject *s, const zoo_model_info *info) {
   s->in.size = pixels;
   s->in.dtype = ZOO_UINT8;
   s->in.rank = 4;
-  s->in.shape[0] = 1, s->in.shape[1] = info->height, s->in.shape[2] = info->width, s->in.shape[3] = 3;
+  s->in.shape[0] = s->batch, s->in.shape[1] = info->height, s->in.shape[2] = info->width, s->in.shape[3] = 3;
   for (i = 0; i < pixels; i++) {
     random = random * 1664525u + 1013904223u;
     ((unsigned char *)s->in.data)[i] = (unsigned char)(random >> 24);
   }
   memset(&s->out, 0, sizeof s->out);
   s->out.struct_size = sizeof s->out;
-  s->out.size = info->outputs * sizeof(float);
+  s->out.size = (size_t)s->batch * info->outputs * sizeof(float);
   s->out.data = have(malloc(s->out.size));
   s->out.dtype = ZOO_FLOAT32;
   s->out.rank = 2;
-  s->out.shape[0] = 1, s->out.shape[1] = info->outputs;
+  s->out.shape[0] = s->batch, s->out.shape[1] = info->outputs;
+}
+
+static void print_list(const char *name, const double *values, int count) {
+  int i;
+  printf("\"%s\": [", name);
+  for (i = 0; i < count; i++) printf("%s%.0f", i ? ", " : "", values[i]);
+  printf("]");
+}
+
+/* One and two threads, in turn. */
+static void share(const zoo_model *model, const zoo_model_info *info, int64_t batch, double seconds) {
+  double one[OPENINGS], two[OPENINGS];
+  worker workers[2];
+  int i, calls;
+  memset(workers, 0, sizeof workers);
+  for (i = 0; i < 2; i++) {
+    workers[i].s.batch = batch;
+    check(zoo_context_create(model, &workers[i].s.context, &error), "zoo_context_create");
+    new_buffers(&workers[i].s, info);
+  }
+  calls_in_a_round(call_run, &workers[1].s); /* its warm-up */
+  calls = calls_in_a_round(call_run, &workers[0].s) * (int)(1 + 5 * seconds); /* a thread's start is short against it */
+  for (i = 0; i < OPENINGS; i++) {
+    one[i] = shared(workers, 1, calls);
+    two[i] = shared(workers, 2, calls);
+  }
+  printf("  \"sharing\": {\"calls\": %d, ", calls);
+  print_list("one", one, OPENINGS);
+  printf(", ");
+  print_list("two", two, OPENINGS);
+  printf("},\n");
+  for (i = 0; i < 2; i++) {
+    zoo_context_free(workers[i].s.context);
+    free(workers[i].s.in.data), free(workers[i].s.out.data);
+  }
+}
+
+/* The best label of each photograph; nothing for keypoints, which have none. */
+static void print_top(subject *s) {
+  zoo_prediction answer = ZOO_INIT(zoo_prediction);
+  int i;
+  printf("  \"top\": [");
+  for (i = 0; i < s->photo_count; i++) {
+    zoo_picture picture = ZOO_INIT(zoo_picture);
+    picture.data = s->photos[i].bytes;
+    picture.size = s->photos[i].size;
+    check(zoo_predict(s->context, &picture, &answer, &error), "zoo_predict");
+    if (answer.label != NULL) printf("%s%u", i ? ", " : "", answer.best);
+  }
+  printf("],\n");
 }
 
 typedef struct plugin {
@@ -233,13 +297,6 @@ static void find_plugin(void *user, const zoo_backend_info *info) {
   if (entry == NULL || entry(ZOO_BACKEND_ABI, &p->table) != ZOO_OK) die("the plug-in cannot be asked");
 }
 
-static void print_list(const char *name, const double *values, int count) {
-  int i;
-  printf("\"%s\": [", name);
-  for (i = 0; i < count; i++) printf("%s%.0f", i ? ", " : "", values[i]);
-  printf("]");
-}
-
 int main(int argc, char **argv) {
   zoo_options options = ZOO_INIT(zoo_options);
   zoo_model_info info = ZOO_INIT(zoo_model_info);
@@ -248,29 +305,34 @@ int main(int argc, char **argv) {
   zoo_model *model = NULL;
   subject s;
   buffer graph, *photos = have(calloc((size_t)argc, sizeof(buffer)));
-  double seconds = 2.0, opening[2][OPENINGS], one[OPENINGS], two[OPENINGS];
+  double seconds = 2.0, opening[3][OPENINGS];
   char path[4096];
   void *engine = NULL;
-  worker workers[2];
-  int i, calls, photo_count = 0;
+  struct rusage usage;
+  int i, photo_count = 0;
 
-  if (argc < 2 || argv[1][0] == '-') die("usage: zoo-native-bench BUNDLE [--backend B] [--precision P] [--threads N] "
-                                        "[--seconds S] [PHOTO.jpg ...]");
+  if (argc < 2 || argv[1][0] == '-') die("usage: zoo-native-bench BUNDLE [--backend B] [--precision P] [--device D] "
+                                        "[--threads N] [--batch N] [--seconds S] [PHOTO.jpg ...]");
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* who asked for the numbers is gone: so is the need for them */
+  memset(&s, 0, sizeof s);
+  s.batch = 1;
   for (i = 2; i < argc; i++) {
     const char *value = i + 1 < argc ? argv[i + 1] : "";
     if (strcmp(argv[i], "--backend") == 0) options.backend = value, i++;
     else if (strcmp(argv[i], "--precision") == 0) options.precision = value, i++;
+    else if (strcmp(argv[i], "--device") == 0) options.device = value, i++;
     else if (strcmp(argv[i], "--threads") == 0) options.threads = atoi(value), i++;
+    else if (strcmp(argv[i], "--batch") == 0) s.batch = atoi(value), i++;
     else if (strcmp(argv[i], "--seconds") == 0) seconds = atof(value), i++;
     else if (argv[i][0] == '-') die(argv[i]);
     else photos[photo_count++] = read_whole(argv[i]);
   }
+  if (s.batch < 1) die("--batch must be at least 1");
+  if (photo_count > 0 && s.batch != 1) die("photographs are taken one by one: no --batch with them");
   check(zoo_model_open(argv[1], &options, &model, &error), "zoo_model_open");
   check(zoo_model_describe(model, &info, &error), "zoo_model_describe");
   check(zoo_model_selftest(model, NULL, &error), "wrong answers are not timed"); /* fast but wrong is no result */
-  memset(&s, 0, sizeof s);
   s.photos = photos;
-  s.photo_count = photo_count;
   check(zoo_context_create(model, &s.context, &error), "zoo_context_create");
   new_buffers(&s, &info);
 
@@ -292,27 +354,15 @@ int main(int argc, char **argv) {
   printf("{\n  \"schema\": \"zoo.native-bench/1\", \"version\": \"%s\",\n  \"engine\": {\"backend\": \"%s\", "
          "\"precision\": \"%s\", \"device\": \"%s\", \"threads\": %d, \"runtime\": \"%s\"},\n",
          zoo_version(), info.backend, info.precision, info.device, info.threads, info.runtime);
-  measure("call", call_run, "backend", call_backend, &s, seconds);
   if (photo_count > 0) {
+    s.photo_count = photo_count;
+    print_top(&s);
     measure("image", call_image, NULL, NULL, &s, seconds);
     measure("preprocess", call_preprocess, NULL, NULL, &s, seconds);
+  } else {
+    measure("call", call_run, "backend", call_backend, &s, seconds);
+    share(model, &info, s.batch, seconds);
   }
-
-  memset(workers, 0, sizeof workers);
-  for (i = 0; i < 2; i++) {
-    check(zoo_context_create(model, &workers[i].s.context, &error), "zoo_context_create");
-    new_buffers(&workers[i].s, &info);
-  }
-  calls = calls_in_a_round(call_run, &workers[0].s) * 10; /* long against the start of a thread */
-  for (i = 0; i < OPENINGS; i++) {
-    one[i] = shared(workers, 1, calls);
-    two[i] = shared(workers, 2, calls);
-  }
-  printf("  \"sharing\": {");
-  print_list("one", one, OPENINGS);
-  printf(", ");
-  print_list("two", two, OPENINGS);
-  printf("},\n");
 
   for (i = 0; i < OPENINGS; i++) {
     zoo_model *again = NULL;
@@ -321,34 +371,30 @@ int main(int argc, char **argv) {
     double start = now();
     check(zoo_model_open(argv[1], &options, &again, &error), "zoo_model_open");
     check(zoo_context_create(again, &context, &error), "zoo_context_create");
-    check(zoo_run(context, &s.in, &s.out, &error), "zoo_run");
     opening[0][i] = now() - start;
+    start = now();
+    check(zoo_run(context, &s.in, &s.out, &error), "zoo_run");
+    opening[1][i] = now() - start;
     zoo_context_free(context);
     zoo_model_free(again);
     start = now();
     check(own.table.open(&request, &bare, &error), "the plug-in's open");
-    opening[1][i] = now() - start;
+    opening[2][i] = now() - start;
     own.table.close(bare);
   }
   printf("  \"open\": {");
-  print_list("zoo", opening[0], OPENINGS);
+  print_list("load", opening[0], OPENINGS);
   printf(", ");
-  print_list("backend", opening[1], OPENINGS);
-  printf("}\n}\n");
+  print_list("first", opening[1], OPENINGS);
+  printf(", ");
+  print_list("backend", opening[2], OPENINGS);
+  getrusage(RUSAGE_SELF, &usage);
+  printf("},\n  \"peak_memory\": %ld\n}\n", usage.ru_maxrss * 1024); /* Linux counts in kilobytes */
 
-  own.table.session_free(s.session);
-  own.table.close(engine);
-  for (i = 0; i < 2; i++) {
-    zoo_context_free(workers[i].s.context);
-    free(workers[i].s.in.data);
-    free(workers[i].s.out.data);
-  }
-  zoo_context_free(s.context);
-  zoo_model_free(model);
-  free(s.in.data);
-  free(s.out.data);
+  own.table.session_free(s.session), own.table.close(engine);
+  zoo_context_free(s.context), zoo_model_free(model);
+  free(s.in.data), free(s.out.data);
   for (i = 0; i < photo_count; i++) free(photos[i].bytes);
-  free(photos);
-  free(graph.bytes);
+  free(photos), free(graph.bytes);
   return 0;
 }

@@ -5,14 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "file.hpp"
 #include "manifest.hpp"
 
 namespace zoo_impl {
-
-using Bytes = std::vector<unsigned char>;
-
-// Throws Failure(ZOO_E_NOT_FOUND) with the path, or ZOO_E_CORRUPT when it is larger than `most`.
-Bytes read_file(const std::string& path, uint64_t most);
 
 class Bundle {
  public:

@@ -42,9 +42,10 @@ struct View {
   uint32_t width = 0, height = 0;
   size_t stride = 0;
   bool padded = false;  // kPadding bytes may be read past the end of the last row
+  uint32_t left = 0;    // the column that `pixels` begins with; those before it and rows at the end may be missing
 
   static View of(const Canvas& canvas) {
-    return {canvas.row(0), canvas.width(), canvas.height(), canvas.stride(), true};
+    return {canvas.row(0), canvas.width(), canvas.height(), canvas.stride(), true, 0};
   }
 };
 

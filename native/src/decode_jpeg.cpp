@@ -77,6 +77,18 @@ class Reader {
     return jpeg_start_decompress(&jpeg_) != FALSE;
   }
 
+  // Decode these columns only, or some more: the first is moved to where libjpeg can begin. Where it cannot, all of them.
+  bool columns(uint32_t& left, uint32_t width) {
+    if (setjmp(back_) != 0) return false;
+#ifdef ZOO_JPEG_CROPS
+    jpeg_crop_scanline(&jpeg_, &left, &width);
+#else
+    static_cast<void>(width);
+    left = 0;
+#endif
+    return true;
+  }
+
   // The next row into `out`; false at an error or when the file ends.
   bool row(uint8_t* out) {
     if (setjmp(back_) != 0) return false;
@@ -136,25 +148,42 @@ int reduction(uint32_t width, uint32_t height, uint32_t at_least) {
   return times >= 8 ? 8 : times >= 4 ? 4 : times >= 2 ? 2 : 1;
 }
 
+// What is left out is never seen, so that damage there is not either: only of files that are whole.
+bool ends(const uint8_t* bytes, size_t size) { return size >= 2 && bytes[size - 2] == 0xFF && bytes[size - 1] == 0xD9; }
+
+// Chroma is smoothed over block borders: this many columns more on each side, and a cut is where nobody looks.
+constexpr uint32_t kBlock = 32;
+
 }  // namespace
 
-Decoded decode_jpeg(const uint8_t* bytes, size_t size, uint32_t at_least, Canvas& canvas) {
+Decoded decode_jpeg(const uint8_t* bytes, size_t size, uint32_t at_least, const Needed& needed, Canvas& canvas) {
   Reader reader(bytes, size);
   if (!reader.header()) corrupt(reader);
   const jpeg_decompress_struct& jpeg = reader.jpeg();
-  Decoded decoded{jpeg.image_width, jpeg.image_height, orientation(jpeg)};
+  Decoded decoded{jpeg.image_width, jpeg.image_height, orientation(jpeg), {}};
   if (uint64_t{decoded.width} * decoded.height > kMostPixels)
     throw Failure(ZOO_E_CORRUPT, "cannot read the JPEG: " + std::to_string(decoded.width) + " x " +
                                      std::to_string(decoded.height) + " pixels are too many");
   if (jpeg.num_components != 1 && jpeg.num_components != 3 && jpeg.num_components != 4)
     throw Failure(ZOO_E_FORMAT, "a JPEG with " + std::to_string(jpeg.num_components) + " channels is not read");
   if (!reader.start(reduction(decoded.width, decoded.height, at_least))) corrupt(reader);
-  canvas.resize(jpeg.output_width, jpeg.output_height);
+  const uint32_t width = jpeg.output_width, height = jpeg.output_height;
+  uint32_t left = 0, rows = height;
+  if (decoded.orientation == 1 && ends(bytes, size)) {
+    const Part part = needed(width, height);
+    left = part.left > kBlock ? part.left - kBlock : 0;
+    const uint32_t right = std::min(part.right + kBlock, width);
+    rows = std::min(part.bottom, height);
+    if ((left > 0 || right < width) && !reader.columns(left, right - left)) corrupt(reader);
+  }
+  canvas.resize(jpeg.output_width, rows);
   std::vector<uint8_t> cmyk(jpeg.num_components == 4 ? size_t{jpeg.output_width} * 4 : 0);
   for (uint32_t y = 0; y < canvas.height(); ++y) {
     if (!reader.row(cmyk.empty() ? canvas.row(y) : cmyk.data())) corrupt(reader);
     if (!cmyk.empty()) from_cmyk(cmyk.data(), canvas.row(y), canvas.width());
   }
+  decoded.view = View::of(canvas);
+  decoded.view.width = width, decoded.view.height = height, decoded.view.left = left;
   return decoded;
 }
 

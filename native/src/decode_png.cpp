@@ -190,7 +190,7 @@ Decoded decode_png(const uint8_t* bytes, size_t size, Canvas& canvas) {
   canvas.resize(width, height);
   for (uint32_t y = 0; y < height; ++y) painter.row(rows[y], canvas.row(y), width);
   reader.tail();
-  return {width, height, orientation(reader)};
+  return {width, height, orientation(reader), View::of(canvas)};
 }
 
 }  // namespace zoo_impl

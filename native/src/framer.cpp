@@ -21,6 +21,23 @@ Crop crop_of(Extent picture, const Framing& framing) {
   return {width, height, (width - framing.width) / 2, (height - framing.height) / 2, framing.width, framing.height};
 }
 
+// The first and the last input that outputs from `begin` to before `end` are made of, and some more to be safe.
+static uint32_t first_input(uint32_t in, uint32_t out, uint32_t begin) {
+  const double scale = static_cast<double>(in) / out;
+  return static_cast<uint32_t>(std::max(0.0, (begin + 0.5) * scale - std::max(scale, 1.0) - 2));
+}
+static uint32_t last_input(uint32_t in, uint32_t out, uint32_t end) {
+  const double scale = static_cast<double>(in) / out;
+  return static_cast<uint32_t>(std::min<double>(in, (end - 0.5) * scale + std::max(scale, 1.0) + 3));
+}
+
+static Part part_of(Extent picture, const Framing& framing) {
+  const Crop crop = crop_of(picture, framing);
+  return {first_input(picture.width, crop.width, crop.left),
+          last_input(picture.width, crop.width, crop.left + crop.wide),
+          last_input(picture.height, crop.height, crop.top + crop.high)};
+}
+
 static View borrowed(const zoo_picture& picture) {
   const uint64_t row = uint64_t{picture.width} * 3;
   if (picture.width == 0 || picture.height == 0) throw Failure(ZOO_E_ARGUMENT, "the picture has no pixels");
@@ -32,7 +49,7 @@ static View borrowed(const zoo_picture& picture) {
   // Divided, not multiplied: a stride near 2^63 must not wrap around.
   if (picture.size < row || (picture.height - 1) > (picture.size - row) / stride)
     throw Failure(ZOO_E_SHAPE, "the picture's bytes are fewer than height * stride");
-  return {static_cast<const uint8_t*>(picture.data), picture.width, picture.height, static_cast<size_t>(stride), false};
+  return {static_cast<const uint8_t*>(picture.data), picture.width, picture.height, static_cast<size_t>(stride), false, 0};
 }
 
 static zoo_encoding encoding_of(const zoo_picture& picture) {
@@ -65,10 +82,11 @@ Extent Framer::read(const zoo_picture& picture, const Framing& framing, uint8_t*
     return {view.width, view.height};
   }
   const uint8_t* bytes = static_cast<const uint8_t*>(picture.data);
-  const Decoded decoded = encoding == ZOO_JPEG ? decode_jpeg(bytes, picture.size, framing.resize, decoded_)
+  const Needed needed = [&framing](uint32_t width, uint32_t height) { return part_of({width, height}, framing); };
+  const Decoded decoded = encoding == ZOO_JPEG ? decode_jpeg(bytes, picture.size, framing.resize, needed, decoded_)
                                                : decode_png(bytes, picture.size, decoded_);
   if (decoded.orientation > 1) turn(decoded_, decoded.orientation, upright_);
-  const View view = View::of(decoded.orientation > 1 ? upright_ : decoded_);
+  const View view = decoded.orientation > 1 ? View::of(upright_) : decoded.view;
   resizer_.run(view, crop_of({view.width, view.height}, framing), out);
   if (decoded.orientation >= 5) return {decoded.height, decoded.width};
   return {decoded.width, decoded.height};

@@ -8,10 +8,10 @@
 
 namespace zoo_impl {
 
-void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, bool for_across) {
-  if (in == in_ && out == out_ && begin == begin_ && end == end_) return;
+void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, uint32_t skipped_, bool for_across) {
+  if (in == in_ && out == out_ && begin == begin_ && end == end_ && skipped == skipped_) return;
   in = 0;  // nothing is prepared while this runs, should memory run out
-  out = out_, begin = begin_, end = end_;
+  out = out_, begin = begin_, end = end_, skipped = skipped_;
   const double scale = static_cast<double>(in_) / out_;
   const double support = std::max(scale, 1.0);  // of a triangle that is stretched when the picture shrinks
   const uint32_t kept = end - begin;
@@ -31,7 +31,7 @@ void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, 
       share[static_cast<size_t>(x - low)] = away < 1.0 ? 1.0 - away : 0.0;
       sum += share[static_cast<size_t>(x - low)];
     }
-    first[i] = static_cast<uint32_t>(low);
+    first[i] = static_cast<uint32_t>(low) - skipped;
     count[i] = static_cast<uint32_t>(high - low);
     int32_t* mine = &weight[size_t{i} * room];
     for (uint32_t x = 0; x < count[i]; ++x)
@@ -87,15 +87,15 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
   // Which input rows matter: all of them that any kept output row is made of.
   uint32_t first = crop.top, end = crop.top + crop.high;
   if (down) {
-    down_.prepare(from.height, crop.height, crop.top, crop.top + crop.high, false);
+    down_.prepare(from.height, crop.height, crop.top, crop.top + crop.high, 0, false);
     first = down_.first.front();
     end = down_.first.back() + down_.count.back();
   }
 
-  const uint8_t* rows = from.pixels + from.stride * first + size_t{crop.left} * 3;
+  const uint8_t* rows = from.pixels + from.stride * first + size_t{crop.left - from.left} * 3;
   size_t stride = from.stride;
   if (across) {
-    across_.prepare(from.width, crop.width, crop.left, crop.left + crop.wide, true);
+    across_.prepare(from.width, crop.width, crop.left, crop.left + crop.wide, from.left, true);
     stride = row_bytes + kPadding;
     between_.resize(stride * (end - first));
     for (uint32_t y = first; y < end; ++y) {

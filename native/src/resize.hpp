@@ -14,13 +14,14 @@ constexpr int kWeightBits = 22;
 // Along one axis: for each kept output pixel, the inputs it is made of.
 struct Taps {
   uint32_t in = 0, out = 0, begin = 0, end = 0;  // extents, and which outputs are kept
+  uint32_t skipped = 0;                          // inputs at the beginning that are not in memory
   uint32_t room = 0;                             // weights for each output, a multiple of 4; those beyond `count` are 0
-  std::vector<uint32_t> first, count;            // [kept]
+  std::vector<uint32_t> first, count;            // [kept]; `first` is counted in memory
   std::vector<int32_t> weight;                   // [kept][room]
   std::vector<int16_t> across;                   // the same for vector code across a row; see resize_avx2.cpp
 
   // Nothing is done when it is as asked already: pictures of one camera share it.
-  void prepare(uint32_t in, uint32_t out, uint32_t begin, uint32_t end, bool for_across);
+  void prepare(uint32_t in, uint32_t out, uint32_t begin, uint32_t end, uint32_t skipped, bool for_across);
 };
 
 // Where the crop lies in the resized picture.

@@ -97,7 +97,7 @@ TEST(vector_code_gives_the_bits_of_plain_code) {
   if (!cpu().avx2) return;
   for (const auto& [in, out] : std::vector<std::pair<uint32_t, uint32_t>>{{500, 341}, {37, 90}, {1000, 16}, {5, 4}, {1, 7}}) {
     Taps taps;
-    taps.prepare(in, out, out / 4, out, true);
+    taps.prepare(in, out, out / 4, out, 0, true);
     const std::vector<uint8_t> rgb = pattern(in + 16, 1);  // with room to read past the end
     const uint32_t kept = out - out / 4;
     std::vector<uint8_t> plain(kept * 3 + 4), fast(kept * 3 + 4);

@@ -1,0 +1,299 @@
+// TensorRT 10.12 to 11: runs the plan that `zoo build --backend tensorrt` made of a graph. zoo/engines/tensorrt.py and
+// plan.py are the same in Python. The headers are needed to build this and the libraries to run it.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "../src/failure.hpp"
+#include "../src/sha256.hpp"
+#include "tensorrt_runtime.hpp"
+
+namespace {
+
+using namespace nvinfer1;
+using namespace zoo_backend;
+using zoo_impl::Bytes;
+using zoo_impl::Failure;
+
+constexpr size_t kGraphs = 16;  // batch sizes whose CUDA graph is kept; a graph costs some hundred kilobytes on the GPU
+constexpr uint64_t kLargestGraphFile = uint64_t{1} << 32;
+
+const void* here() { return reinterpret_cast<const void*>(&zoo_backend_entry); }
+
+// The plan for this graph, this GPU and this TensorRT.
+Built plan_for(const zoo_backend_request& request, const Processor& gpu, const std::string& tensorrt) {
+  Bytes read;
+  const void* graph = request.graph;
+  size_t size = request.graph_size;
+  if (graph == nullptr) {
+    read = zoo_impl::read_file(request.graph_path, kLargestGraphFile);
+    graph = read.data(), size = read.size();
+  }
+  return find_built(request.graph_path, zoo_impl::sha256(graph, size), "tensorrt", request.precision, request.device,
+                    [&](const Sidecar& about) { return stale(about, gpu, tensorrt); });
+}
+
+int32_t score(const zoo_backend_request* request, zoo_error* error) {
+  try {
+    if (std::strcmp(request->device, "cuda") != 0)
+      throw Problem(std::string("runs on device 'cuda', not on '") + request->device + "'");
+    if (std::strcmp(request->precision, "int8") == 0)
+      throw Problem("TensorRT reads the graph with signed activations: ask for precision 'int8s'");
+    const Cuda cuda(here());
+    const TensorRt tensorrt(here(), request->runtime_library);
+    const FirstGpu gpu(cuda);
+    if (request->graph_path != nullptr) plan_for(*request, cuda.gpu(), tensorrt.version);
+    return 100;
+  } catch (const std::exception& problem) {
+    say(error, problem.what());
+    return 0;
+  }
+}
+
+// The plan, loaded. Members are destroyed from the last to the first, as TensorRT wants it.
+struct Engine {
+  explicit Engine(const zoo_backend_request& request) : cuda(here()), tensorrt(here(), request.runtime_library) {}
+
+  void must(bool worked, const char* what) const {
+    if (!worked) throw Problem(std::string("TensorRT cannot ") + what + ": " + log.last());
+  }
+
+  Cuda cuda;
+  TensorRt tensorrt;
+  Log log;
+  std::string about, input, output;
+  int64_t height = 0, width = 0, outputs = 0;
+  int64_t fewest = 0, most = 0;
+  std::mutex contexts;  // one context is created at a time
+  std::unique_ptr<IRuntime> runtime;
+  std::unique_ptr<ICudaEngine> engine;
+};
+
+// The only input or output must be the bundle's.
+void check_face(const Engine& mine, TensorIOMode mode, const std::string& name, DataType type, const int64_t* shape,
+                int32_t rank) {
+  const char* found = nullptr;
+  int count = 0;
+  for (int32_t i = 0; i < mine.engine->getNbIOTensors(); ++i) {
+    const char* tensor = mine.engine->getIOTensorName(i);
+    if (mine.engine->getTensorIOMode(tensor) == mode) found = tensor, ++count;
+  }
+  bool same = count == 1 && name == found && mine.engine->getTensorDataType(found) == type;
+  if (same) {
+    const Dims dims = mine.engine->getTensorShape(found);
+    same = dims.nbDims == rank && std::equal(shape + 1, shape + rank, dims.d + 1);
+  }
+  if (!same) throw Problem("the plan's " + name + " is not the bundle's");
+}
+
+void load(Engine& mine, const zoo_backend_request& request) {
+  const Built built = plan_for(request, mine.cuda.gpu(), mine.tensorrt.version);
+  const Bytes plan = artefact(built);  // checked before TensorRT sees one byte of it
+  mine.runtime.reset(
+      static_cast<IRuntime*>(mine.tensorrt.createInferRuntime_INTERNAL(&mine.log, NV_TENSORRT_VERSION)));
+  mine.must(mine.runtime != nullptr, "start");
+  mine.runtime->setEngineHostCodeAllowed(built.about.has("VERSION_COMPATIBLE"));
+  mine.engine.reset(mine.runtime->deserializeCudaEngine(plan.data(), plan.size()));
+  mine.must(mine.engine != nullptr, "load the plan");
+  const int64_t in[] = {0, mine.height, mine.width, 3}, out[] = {0, mine.outputs};
+  check_face(mine, TensorIOMode::kINPUT, mine.input, DataType::kUINT8, in, 4);
+  check_face(mine, TensorIOMode::kOUTPUT, mine.output, DataType::kFLOAT, out, 2);
+  mine.fewest = mine.engine->getProfileShape(mine.input.c_str(), 0, OptProfileSelector::kMIN).d[0];
+  mine.most = mine.engine->getProfileShape(mine.input.c_str(), 0, OptProfileSelector::kMAX).d[0];
+  mine.must(1 <= mine.fewest && mine.fewest <= mine.most, "tell the plan's batch sizes");
+}
+
+zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error) {
+  try {
+    auto engine = std::make_unique<Engine>(*request);
+    const FirstGpu gpu(engine->cuda);
+    engine->about = "tensorrt " + engine->tensorrt.version;
+    engine->input = request->input;
+    engine->output = request->output;
+    engine->height = request->height;
+    engine->width = request->width;
+    engine->outputs = request->outputs;
+    load(*engine, *request);
+    *out = engine.release();
+    return ZOO_OK;
+  } catch (const std::bad_alloc&) {
+    return ZOO_E_MEMORY;
+  } catch (const Failure& failure) {
+    say(error, failure.what());
+    return failure.status;
+  } catch (const std::exception& problem) {
+    say(error, problem.what());
+    return ZOO_E_BACKEND;
+  }
+}
+
+void close(void* engine) {
+  Engine* mine = static_cast<Engine*>(engine);
+  const Cuda cuda = mine->cuda;
+  const FirstGpu gpu(cuda);
+  delete mine;
+}
+
+const char* runtime(void* engine) { return static_cast<Engine*>(engine)->about.c_str(); }
+
+// One batch size: its context, and the graph that was captured from it and is only valid while it lives.
+struct Lane {
+  std::unique_ptr<IExecutionContext> context;
+  cudaGraphExec_t graph = nullptr;
+};
+
+// What one thread runs the plan with: a stream of its own, buffers whose addresses never change, and a CUDA graph for
+// each batch size.
+class Session {
+ public:
+  explicit Session(Engine& engine)
+      : engine_(engine),
+        image_(static_cast<size_t>(engine.height * engine.width * 3)),
+        answer_(static_cast<size_t>(engine.outputs) * sizeof(float)) {
+    const Cuda& cuda = engine.cuda;
+    const size_t most = static_cast<size_t>(engine.most);
+    try {
+      cuda.done(cuda.cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "create a stream");
+      scratch_size_ = engine.engine->getDeviceMemorySizeV2();
+      device(&images_, most * image_);
+      device(&answers_, most * answer_);
+      device(&scratch_, static_cast<size_t>(std::max<int64_t>(1, scratch_size_)));
+      // Copies from page-locked memory need no staging.
+      cuda.done(cuda.cudaMallocHost(&host_images_, most * image_), "lock memory");
+      cuda.done(cuda.cudaMallocHost(&host_answers_, most * answer_), "lock memory");
+    } catch (...) {
+      free_all();
+      throw;
+    }
+  }
+  ~Session() { free_all(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Engine& engine() { return engine_; }
+
+  void run(const uint8_t* images, int64_t count, float* answers) {
+    for (int64_t start = 0; start < count; start += engine_.most) {
+      const int64_t part = std::min(count - start, engine_.most);
+      one_batch(images + static_cast<size_t>(start) * image_, part, answers + start * engine_.outputs);
+    }
+  }
+
+ private:
+  void device(void** memory, size_t size) {
+    engine_.cuda.done(engine_.cuda.cudaMalloc(memory, size), "allocate memory on the GPU");
+  }
+
+  // Fewer images than the profile takes are filled up with black ones.
+  void one_batch(const uint8_t* images, int64_t count, float* answers) {
+    const Cuda& cuda = engine_.cuda;
+    const int64_t rows = std::max(count, engine_.fewest);
+    const size_t given = static_cast<size_t>(count), all = static_cast<size_t>(rows);
+    std::memcpy(host_images_, images, given * image_);
+    std::memset(static_cast<uint8_t*>(host_images_) + given * image_, 0, (all - given) * image_);
+    cuda.done(cuda.cudaMemcpyAsync(images_, host_images_, all * image_, cudaMemcpyHostToDevice, stream_), "copy");
+    const cudaGraphExec_t graph = lane(rows).graph;
+    cuda.done(cuda.cudaGraphLaunch(graph, stream_), "launch the graph");
+    cuda.done(cuda.cudaMemcpyAsync(host_answers_, answers_, given * answer_, cudaMemcpyDeviceToHost, stream_), "copy");
+    cuda.done(cuda.cudaStreamSynchronize(stream_), "finish");
+    std::memcpy(answers, host_answers_, given * answer_);
+  }
+
+  // Shapes and addresses of a batch size are set here, once.
+  Lane& lane(int64_t rows) {
+    if (const auto found = lanes_.find(rows); found != lanes_.end()) return found->second;
+    const Cuda& cuda = engine_.cuda;
+    Lane made;
+    {
+      // A captured graph holds the state of its context, so that each has its own. They run one after the other and
+      // share their scratch memory.
+      const std::lock_guard<std::mutex> turn(engine_.contexts);
+      made.context.reset(engine_.engine->createExecutionContext(ExecutionContextAllocationStrategy::kUSER_MANAGED));
+    }
+    engine_.must(made.context != nullptr, "create an execution context");
+    IExecutionContext& context = *made.context;
+    context.setDeviceMemoryV2(scratch_, scratch_size_);
+    context.setNvtxVerbosity(ProfilingVerbosity::kNONE);  // plans are built DETAILED, which would slow every launch
+    engine_.must(context.setOptimizationProfileAsync(0, stream_), "choose the profile");
+    Dims shape{};
+    shape.nbDims = 4;
+    shape.d[0] = rows, shape.d[1] = engine_.height, shape.d[2] = engine_.width, shape.d[3] = 3;
+    engine_.must(context.setInputShape(engine_.input.c_str(), shape), "take this batch size");
+    engine_.must(context.setTensorAddress(engine_.input.c_str(), images_), "take the input's address");
+    engine_.must(context.setTensorAddress(engine_.output.c_str(), answers_), "take the output's address");
+    engine_.must(context.inferShapes(0, nullptr) == 0, "infer the shapes");
+    engine_.must(context.enqueueV3(stream_), "run");  // what it does lazily must not happen during the capture
+    cuda.done(cuda.cudaStreamSynchronize(stream_), "run");
+    made.graph = captured(context);
+    if (lanes_.size() >= kGraphs) drop(lanes_.begin());
+    return lanes_.emplace(rows, std::move(made)).first->second;
+  }
+
+  cudaGraphExec_t captured(IExecutionContext& context) {
+    const Cuda& cuda = engine_.cuda;
+    cuda.done(cuda.cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "begin a capture");
+    const bool queued = context.enqueueV3(stream_);
+    cudaGraph_t graph = nullptr;
+    cuda.done(cuda.cudaStreamEndCapture(stream_, &graph), "end a capture");
+    cudaGraphExec_t ready = nullptr;
+    const cudaError_t status =
+        queued ? cuda.cudaGraphInstantiateWithFlags(&ready, graph, 0) : cudaErrorStreamCaptureInvalidated;
+    cuda.cudaGraphDestroy(graph);
+    engine_.must(queued, "run in a CUDA graph");
+    cuda.done(status, "make a graph");
+    return ready;
+  }
+
+  using Lanes = std::map<int64_t, Lane>;
+
+  void drop(Lanes::iterator lane) {
+    engine_.cuda.cudaGraphExecDestroy(lane->second.graph);  // before the context that it was captured from
+    lanes_.erase(lane);
+  }
+
+  void free_all() {
+    const Cuda& cuda = engine_.cuda;
+    if (stream_ != nullptr) cuda.cudaStreamSynchronize(stream_);  // an error may have left work behind
+    while (!lanes_.empty()) drop(lanes_.begin());
+    for (void* memory : {images_, answers_, scratch_}) cuda.cudaFree(memory);
+    for (void* memory : {host_images_, host_answers_}) cuda.cudaFreeHost(memory);
+    if (stream_ != nullptr) cuda.cudaStreamDestroy(stream_);
+  }
+
+  Engine& engine_;
+  const size_t image_, answer_;  // bytes of one
+  cudaStream_t stream_ = nullptr;
+  void *images_ = nullptr, *answers_ = nullptr, *scratch_ = nullptr;  // on the GPU
+  void *host_images_ = nullptr, *host_answers_ = nullptr;
+  int64_t scratch_size_ = 0;
+  Lanes lanes_;
+};
+
+zoo_status session_create(void* engine, void** out, zoo_error* error) {
+  Engine& mine = *static_cast<Engine*>(engine);
+  return guarded(error, [&] {
+    const FirstGpu gpu(mine.cuda);
+    *out = new Session(mine);
+  });
+}
+
+void session_free(void* session) {
+  Session* mine = static_cast<Session*>(session);
+  const FirstGpu gpu(mine->engine().cuda);
+  delete mine;
+}
+
+zoo_status run(void* session, const uint8_t* images, int64_t count, float* answers, zoo_error* error) {
+  Session& mine = *static_cast<Session*>(session);
+  return guarded(error, [&] {
+    const FirstGpu gpu(mine.engine().cuda);
+    mine.run(images, count, answers);
+  });
+}
+
+}  // namespace
+
+extern "C" ZOO_API zoo_status zoo_backend_entry(uint32_t host_abi, zoo_backend_table* table) {
+  return hand_out(host_abi, table,
+                  {sizeof(zoo_backend_table), "tensorrt", score, open, close, runtime, session_create, session_free, run});
+}
