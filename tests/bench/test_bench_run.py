@@ -91,7 +91,7 @@ def test_a_library_that_raises_is_a_row_with_its_one_line(bundle: Path) -> None:
     unfit = case(bundle, backend="nonsense", batches=(1,))
     reasons = [row.error for row in run([broken, unfit]).rows]
     assert reasons == [
-        "onnxruntime has no device 'tpu'; there are: cpu, cuda",
+        "onnxruntime has no device 'tpu'; there are: cpu, cuda, cuda:1 and so on",
         "no backend called 'nonsense'; there are: onnxruntime, openvino, tensorrt, aotinductor",
     ]
 
@@ -228,7 +228,7 @@ def test_a_checkpoint_is_measured_in_torch_eager(tmp_path: Path) -> None:
     assert row.accuracy is not None
     assert row.accuracy.images == 6
     (refused,) = run([eager.model_copy(update={"precision": "int8"})]).rows
-    assert refused.error == "torch is measured in fp32 on the cpu, not in int8 on cpu"
+    assert refused.error == "torch runs in fp32, bf16 on cpu, not in int8"
 
 
 def test_labelled_images_are_listed_in_order(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ with open(sys.argv[1], "a") as report:
     print(json.dumps({"error": os.environ["CUDA_VISIBLE_DEVICES"]}), file=report)
 sys.exit(4)
 """
-    monkeypatch.setattr("bench.run.CHILD", [sys.executable, "-c", child])
+    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", child])
     (row,) = run([case(bundle, device="cuda:1", batches=(1,))]).rows
     assert (row.error, row.engine.device) == ("GPU-1", "cuda:1")
 
@@ -339,7 +339,7 @@ def test_times_are_kept_when_what_is_measured_after_them_fails(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = "import sys, bench.session as s; s.saturate = None; import bench.child as c; from pathlib import Path; "
-    monkeypatch.setattr("bench.run.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"])
+    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"])
     (row,) = run([case(bundle, batches=(1,), streams=(2,))]).rows
     assert row.timing is not None
     assert row.error is None
