@@ -76,14 +76,7 @@ def _spread(
     """The case in every scope and variant that makes sense for it. Accuracy is of the engine and is measured once."""
     first = True
     for scope, variant in product(scopes, variants):
-        if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and not is_gpu(case.device)):
-            continue
-        if scope == "compute" and is_native(case.backend):
-            continue
-        ours = (
-            is_engine(case.backend) and not is_native(case.backend) and case.foreign is None
-        )  # others are called as their owners call them
-        if variant is not None and (scope == "image" or not is_gpu(case.device) or not ours):
+        if not _fits(case, scope, variant):
             continue
         changes: dict[str, Any] = {"scope": scope, "variant": variant, "photos": photos if scope == "image" else None}
         changes |= {} if first else {"evaluation": None}
@@ -93,6 +86,15 @@ def _spread(
             changes |= {"batches": (1,)} if scope == "image" else {}
         yield case.model_copy(update=changes)
         first = False
+
+
+def _fits(case: Case, scope: Scope, variant: Variant | None) -> bool:
+    gpu, native = is_gpu(case.device), is_native(case.backend)
+    if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and (native or not gpu)):
+        return False
+    # Others are called as their owners call them, and libzoo's loop in one way.
+    ours = is_engine(case.backend) and not native and case.foreign is None
+    return variant is None or (scope != "image" and gpu and ours)
 
 
 def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
@@ -115,13 +117,9 @@ def _precisions(there: Sequence[Executed], asked: Sequence[Executed], backend: s
     """What is measured of the precisions `there`: those asked for, or those that make sense on the device."""
     if asked:
         return [precision for precision in asked if precision in there]
-    sensible = (
-        FOR_TENSORRT
-        if NATIVE.get(backend, backend) == "tensorrt"
-        else SENSIBLE_ON_GPU
-        if is_gpu(device)
-        else SENSIBLE_ON_CPU
-    )
+    sensible = SENSIBLE_ON_GPU if is_gpu(device) else SENSIBLE_ON_CPU
+    if NATIVE.get(backend, backend) == "tensorrt":
+        sensible = FOR_TENSORRT
     return [precision for precision in sensible if precision in there] or there
 
 
