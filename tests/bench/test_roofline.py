@@ -22,7 +22,7 @@ from bench.roofline import store
 from bench.roofline.graphs import Shape
 from bench.roofline.rows import Floors
 from bench.roofline.store import Known
-from bench.run import run
+from bench.runner import run
 from bench.text import markdown
 from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError
