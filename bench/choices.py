@@ -45,7 +45,7 @@ class Choices:
 
     def known_scopes(self) -> list[Scope]:
         """The scopes, with the pictures that one of them needs and the others do not take, and the GPU of another."""
-        scopes = [known(name, SCOPES, "scope") for name in self.scopes]
+        scopes = [known_scope(name) for name in self.scopes]
         if scopes == ["compute"] and not any(is_gpu(device) for device in self.devices):
             raise InputError(
                 "scope compute is of a GPU, whose memory is not the host's: --device cuda, or --scope call"
@@ -72,3 +72,8 @@ class Choices:
             if not DEVICE.fullmatch(device):
                 raise InputError(f"no device '{device}'; write cpu, cuda, cuda:1 or cuda:GPU-<uuid>")
         return list(self.devices)
+
+
+def known_scope(name: str) -> Scope:
+    """A scope by its name."""
+    return known(name, SCOPES, "scope")

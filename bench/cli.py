@@ -28,16 +28,15 @@ def report(
     ] = None,
 ) -> None:
     """Write the results as one HTML page that opens offline."""
-    from bench.cases import SCOPES
+    from bench.choices import known_scope
     from bench.gate.receipt import read_receipt
-    from bench.numbers import known
     from bench.report import write_report
     from bench.results import read_results
 
     page = out or results.with_suffix(".html")
     found = read_results(results)
     receipt = read_receipt(gate) if gate is not None else None
-    write_report(found.only(known(scope, SCOPES, "scope")) if scope else found, page, receipt)
+    write_report(found.only(known_scope(scope)) if scope else found, page, receipt)
     typer.echo(str(page))
 
 

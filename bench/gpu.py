@@ -99,12 +99,13 @@ class State:
         self._mhz: list[float] = []
         self._power: int | None = None
         self._reasons = 0
+        self._before = {one.pid for one in self._processes() or []}
         self._busy = self._others()
 
     def _others(self) -> int | None:
         """Percent of the last second. Nobody's processes there: what is still counted has ended."""
         running = self._processes()
-        if running is not None and not any(one.pid != os.getpid() for one in running):
+        if running == []:
             return 0
         rates = self._ask(self._nvml.nvmlDeviceGetUtilizationRates)
         return None if rates is None else min(100, int(rates.gpu))
@@ -136,23 +137,24 @@ class State:
     def seen(self) -> Gpu:
         """All of it, for a row."""
         nvml = self._nvml
-        reasons = [
-            words for name, words in REASONS.items() if self._reasons & getattr(nvml, f"nvmlClocksEventReason{name}")
-        ]
+        bits = {getattr(nvml, f"nvmlClocksEventReason{name}"): words for name, words in REASONS.items()}
+        reasons = [words for bit, words in bits.items() if self._reasons & bit]
+        if others := self._reasons & ~(sum(bits) | nvml.nvmlClocksEventReasonGpuIdle):
+            reasons.append(f"other ({others:#x})")
         unknown = nvml.NVML_PSTATE_UNKNOWN
         return Gpu(
             name=self._device.name,
             memory=self._memory(),
             power_state=None if self._power in (None, unknown) else f"P{self._power}",
             sm_mhz=(min(self._mhz), max(self._mhz)) if self._mhz else None,
-            throttle=reasons,
+            throttle=sorted(reasons),
             busy=self._busy,
         )
 
     def _memory(self) -> int | None:
-        """Of this process. In a container NVML counts processes as the host does: if there is one, it is this."""
-        running = self._processes() or []
-        mine = [one for one in running if one.pid == os.getpid()] or (running if len(running) == 1 else [])
+        """Of this process. In a container NVML numbers processes as the host does: the only new one is this."""
+        new = [one for one in self._processes() or [] if one.pid not in self._before]
+        mine = [one for one in new if one.pid == os.getpid()] or (new if len(new) == 1 else [])
         return mine[0].usedGpuMemory if mine else None
 
     def _processes(self) -> list[Any] | None:

@@ -235,6 +235,6 @@ class Results(Strict):
             raise EnvironmentProblem(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_results(path: Path) -> Results:
+def read_results(path: str | Path) -> Results:
     """Read and validate a results file; `InputError` says what is wrong with it."""
-    return read_json(path, Results, SCHEMA, missing=f"no such results: {path}")
+    return read_json(Path(path), Results, SCHEMA, missing=f"no such results: {path}")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.cases import Case
 from bench.collect import Collection, turns
+from bench.fetch import fetch
 from bench.gpu import BUSY, find, is_gpu
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
@@ -56,6 +57,7 @@ def run(
     for device in dict.fromkeys(case.device for case in cases if is_gpu(case.device)):
         with suppress(EnvironmentProblem):
             find(device)
+    fetch(cases)
     out = None if out is None else Path(out)
     host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
     found, floors = Collection(cases), Floors(cases, host)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case, is_engine
 from bench.measure.timers import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
 from zoo.engines.tasks import Task
-from zoo.errors import InputError, VerdictError, missing_package
+from zoo.errors import InputError, VerdictError, missing_package, need
 from zoo.images import Framing, Pixels, look
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Recognise = Callable[[Sequence[bytes]], object]
+TORCH = (EAGER, EAGER_PEER, COMPILED)
 Layered = Callable[[Any, int], list[LayerTime]]
 
 
@@ -58,6 +59,8 @@ def open_subject(case: Case) -> Subject:
     """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader; `InputError` also when it
     cannot be measured in the case's scope or variant.
     """
+    if case.variant == "cuda-graph" and not (is_engine(case.backend) or case.backend in TORCH):
+        raise InputError(f"{case.backend} is measured as its users call it: leave cuda-graph out")
     subject = _open(case)
     if case.scope == "compute" and subject.compute is None:
         reason = (
@@ -74,7 +77,7 @@ def _open(case: Case) -> Subject:
         from bench.foreign import open_graph
 
         return open_graph(case)
-    if case.backend in (EAGER, EAGER_PEER, COMPILED):
+    if case.backend in TORCH:
         return _torch(case)
     if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
         from bench.peers import open_peer
@@ -87,10 +90,13 @@ def _bundle(case: Case) -> Subject:
     from zoo.engines import load, selftest
 
     engine = load(
-        case.subject, backend=case.backend, precision=case.precision, device=case.device, threads=case.threads
+        case.subject,
+        backend=case.backend,
+        precision=case.precision,
+        device=case.device,
+        threads=case.threads,
+        cuda_graph=case.variant == "cuda-graph",
     )
-    if case.variant == "cuda-graph" and not getattr(engine.backend, "cuda_graph", False):
-        raise InputError(f"{case.backend} does not replay a CUDA graph: measure it without this variant")
 
     def check() -> None:
         if not (outcome := selftest.check(engine)).passed:
@@ -125,32 +131,30 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
-    torch = torch_for(case)
+    need("torch", extra="train", purpose="measuring a checkpoint")
     from bench.foreign import network_of
+    from zoo.learn.serving import Served
 
     network = network_of(case)
-    if case.backend == COMPILED:
-        # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
-        import torch._inductor.config as inductor
-
-        inductor.freezing = True
-        network.network = torch.compile(network.network, dynamic=False)
+    served = Served(
+        network.network,
+        compile=case.backend == COMPILED,
+        precision=case.precision,
+        device=case.device,
+        threads=case.threads,
+        cuda_graph=case.variant == "cuda-graph",
+    )
     return Subject(
-        answer=network.answer_pixels,
-        recognise=recogniser(network.answer_pixels, network.task, network.framing),
-        decide=lambda pictures: network.answer_pixels(looked(pictures, network.framing)[0]),
+        answer=served.run,
+        recognise=recogniser(served.run, network.task, network.framing),
+        decide=lambda pictures: served.run(looked(pictures, network.framing)[0]),
         task=network.task,
         framing=network.framing,
-        engine=EngineFacts(
-            backend=case.backend,
-            precision=case.precision,
-            device=case.device,
-            threads=torch.get_num_threads(),
-            versions={"torch": torch.__version__},
-        ),
+        engine=EngineFacts.of(served, case.precision).model_copy(update={"backend": case.backend}),
         parameters=network.cost.parameters,
         macs=network.cost.macs,
         bytes_on_disk=weight_bytes(case.subject),
+        compute=getattr(served, "compute_seconds", None),
     )
 
 

@@ -113,8 +113,9 @@ class Suite(Settings):
         )
 
 
-def read_suite(path: Path) -> Suite:
+def read_suite(path: str | Path) -> Suite:
     """A suite from its file; paths in it are relative to the file. `InputError` says what is wrong with it."""
+    path = Path(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

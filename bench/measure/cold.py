@@ -8,8 +8,6 @@ from __future__ import annotations
 import weakref
 from contextlib import ExitStack
 
-from zoo.errors import need
-
 # Caches place lines by a hash and replace them only roughly by age: one size leaves some of the old ones in.
 SIZES = 2
 
@@ -22,7 +20,6 @@ class ColdL2:
 
     def __init__(self) -> None:
         """`EnvironmentProblem` when CUDA's bindings are missing, or there is no GPU or no room on it."""
-        need("cuda.bindings.runtime", extra="tensorrt", purpose="the variant cold-l2")
         from zoo.engines.cuda import cuda_runtime, done
 
         self._cudart, self._done = cuda_runtime(), done

@@ -73,6 +73,8 @@ def energy(
         end = to_next_tick() if start is not None else None
     if start is None or end is None:
         return unknown(f"the counter of {meter.source} did not move in {STILL:g} s")
+    if end <= start:
+        return unknown(f"the counter of {meter.source} was set back meanwhile")
     images = calls * runs * len(inputs[0])
     return Energy(joules_per_image=(end - start) / images, source=meter.source, reason=None)
 

@@ -14,7 +14,7 @@ from bench.measure.inputs import Batch
 
 Call = Callable[[Any], object]
 Clock = Callable[[], int]  # nanoseconds, monotonic
-Compute = Callable[[Any, int], Sequence[float]]  # (images, times) -> the device's seconds for each of so many runs
+Compute = Callable[..., Sequence[float]]  # (images, times) -> the device's seconds for each of so many runs
 Timer = Callable[[Iterator[Batch], int], list[int]]  # (what is fed, calls) -> nanoseconds of each call
 
 # An engine's call may be interrupted, but not for a second and a thousand times as long as usual: that long, it was not
@@ -41,20 +41,13 @@ def on_host(call: Call, clock: Clock = time.perf_counter_ns, *, before: Callable
 
 
 def on_device(compute: Compute, *, before: Callable[[], object] | None = None) -> Timer:
-    """What the device says by itself. A round's calls all answer the same images, which are uploaded once.
-
-    With `before`, each call comes by itself, because `before` has to happen in between.
+    """What the device says by itself. A round's calls all answer the same images, which are uploaded once; `before` is
+    handed on to `compute`, which calls it ahead of each run.
     """
+    more = {} if before is None else {"before": before}
 
     def timer(feed: Iterator[Batch], calls: int) -> list[int]:
-        if before is None:
-            return [_nanoseconds(seconds) for seconds in compute(next(feed), calls)]
-        times: list[int] = []
-        for _ in range(calls):
-            images = next(feed)
-            before()
-            times += [_nanoseconds(seconds) for seconds in compute(images, 1)]
-        return times
+        return [_nanoseconds(seconds) for seconds in compute(next(feed), calls, **more)]
 
     return timer
 

@@ -52,6 +52,22 @@ def test_a_counter_that_stands_still_is_a_reason_and_no_number() -> None:
     assert board.calls == 100
 
 
+def test_a_counter_that_was_set_back_is_a_reason_and_no_number() -> None:
+    board = Board(watts=300, tick=0.1)
+    found = energy(board.call, INPUTS, SetBack(board), clock=board.clock)
+    assert found.reason == "the counter of nvml was set back meanwhile"
+
+
+class SetBack:
+    source, seconds = "nvml", 1.0
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    def joules(self) -> float:
+        return self.board.joules() - (2e6 if self.board.now > 10**9 else 0)
+
+
 def powercap(root: Path, zones: dict[str, tuple[str, int]]) -> Path:
     for zone, (name, microjoules) in zones.items():
         (root / zone).mkdir(parents=True)

@@ -1,53 +1,11 @@
-"""NVIDIA's management library is asked through its real Python module: a function that it lacks cannot be replaced."""
-
-import inspect
 import os
 from types import SimpleNamespace
 
 import pytest
+from fake_nvml import UUIDS, Machine, pynvml
 
 from bench.gpu import Nvml, State, devices, find, is_gpu, meter
 from zoo.errors import EnvironmentProblem, InputError
-
-pynvml = pytest.importorskip("pynvml")
-UUIDS = ["GPU-1111aaaa-0000", "GPU-2222bbbb-0000", "GPU-2222cccc-0000"]
-
-
-class Machine:
-    """Three GPUs. `answers`: what a function of NVML says, or the NVML error code that it raises."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0
-        self.answers = {
-            "nvmlInit": None,
-            "nvmlDeviceGetCount": 3,
-            "nvmlDeviceGetHandleByIndex": lambda index: index,
-            "nvmlDeviceGetHandleByUUID": lambda uuid: uuid,
-            "nvmlDeviceGetName": "NVIDIA Test",
-            "nvmlDeviceGetUUID": lambda index: UUIDS[index],
-            "nvmlDeviceGetClockInfo": 1980,
-            "nvmlDeviceGetPerformanceState": 0,
-            "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonGpuIdle,
-            "nvmlDeviceGetComputeRunningProcesses": [],
-            "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=37, memory=0),
-            "nvmlDeviceGetTotalEnergyConsumption": 123_456,
-        }
-        for name in self.answers:
-            monkeypatch.setattr(pynvml, name, self._function(name, inspect.signature(getattr(pynvml, name))))
-
-    def _function(self, name: str, signature: inspect.Signature):
-        def function(*arguments):
-            signature.bind(*arguments)
-            answer = self.answers[name]
-            if isinstance(answer, pynvml.NVMLError):
-                raise answer
-            return answer(*arguments) if callable(answer) else answer
-
-        return function
-
-    def clock(self) -> int:
-        self.now += 60_000_000
-        return self.now
 
 
 @pytest.fixture
@@ -95,14 +53,14 @@ def test_what_was_seen_of_a_gpu_while_it_was_measured(machine: Machine) -> None:
     machine.answers |= {
         "nvmlDeviceGetClockInfo": 1755,
         "nvmlDeviceGetPerformanceState": 2,
-        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap,
+        "nvmlDeviceGetCurrentClocksEventReasons": pynvml.nvmlClocksEventReasonSwPowerCap | 1 | 0x200,
     }
     state.look()
     mine = SimpleNamespace(pid=os.getpid(), usedGpuMemory=3 * 2**28)
     machine.answers["nvmlDeviceGetComputeRunningProcesses"] = [SimpleNamespace(pid=1, usedGpuMemory=1), mine]
     seen = state.seen()
     assert (seen.name, seen.power_state, seen.sm_mhz) == ("NVIDIA Test", "P2", (1755, 1980))
-    assert (seen.throttle, seen.memory, seen.busy) == (["power cap"], 3 * 2**28, 0)
+    assert (seen.throttle, seen.memory, seen.busy) == (["other (0x200)", "power cap"], 3 * 2**28, 0)
 
 
 def test_it_is_not_asked_more_often_than_it_has_something_to_say(machine: Machine) -> None:
@@ -116,10 +74,13 @@ def test_it_is_not_asked_more_often_than_it_has_something_to_say(machine: Machin
 
 
 def test_a_busy_gpu_is_busy_with_the_processes_of_others(machine: Machine) -> None:
-    other = SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=None)
+    other = SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=7)
     machine.answers["nvmlDeviceGetComputeRunningProcesses"] = [other]
-    seen = State(find("cuda", {})).seen()
-    assert (seen.busy, seen.memory) == (37, None)
+    state = State(find("cuda", {}))
+    assert (state.seen().busy, state.seen().memory) == (37, None)
+    contained = SimpleNamespace(pid=os.getpid() + 2, usedGpuMemory=9)  # this process, as the host numbers it
+    machine.answers["nvmlDeviceGetComputeRunningProcesses"] = [other, contained]
+    assert state.seen().memory == 9
 
 
 def test_what_a_gpu_does_not_tell_is_null_and_one_that_is_gone_is_an_error(machine: Machine) -> None:

@@ -276,12 +276,6 @@ def test_a_device_clock_that_says_nan_costs_a_round_and_too_many_cost_the_row() 
 
 
 def test_what_comes_before_a_call_is_in_no_time() -> None:
-    gpu, flushed = Gpu(0.002), []
-    timer = on_device(gpu.compute_seconds, before=lambda: flushed.append(gpu.count))
-    assert timer(iter(INPUTS), 3) == [2 * MS] * 3
-    assert flushed == [0, 1, 2]
-    assert gpu.runs == [1, 1, 1]
-
     device = Device(repeat(3.0))
 
     def flush() -> None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from rows import HOST, family, row
 
 from bench.cases import Case
+from bench.evidence import Gpu
 from bench.host import this_host
 from bench.results import MIN_CALLS_FOR_P99, SCHEMA, Results, Timing, read_results
 from zoo.errors import EnvironmentProblem, InputError
@@ -132,3 +133,12 @@ def test_schema_can_be_published() -> None:
     schema = Results.model_json_schema(by_alias=True)
     assert schema["properties"]["schema"]["const"] == SCHEMA
     assert schema["additionalProperties"] is False
+
+
+def test_a_gpu_that_two_processes_saw_is_one_with_all_that_was_seen() -> None:
+    seen = Gpu(name="A", memory=5, power_state="P0", sm_mhz=(1700, 1900), throttle=["power cap"], busy=0)
+    again = Gpu(name="A", memory=None, power_state="P0", sm_mhz=(1800, 1980), throttle=[], busy=12)
+    both = seen.joined(again)
+    assert (both.memory, both.sm_mhz, both.throttle, both.busy) == (5, (1700, 1980), ["power cap"], 12)
+    dark = Gpu(name="A", memory=None, power_state=None, sm_mhz=None, throttle=[])
+    assert dark.joined(dark) == dark

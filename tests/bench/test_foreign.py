@@ -18,7 +18,7 @@ from bench.choices import Choices
 from bench.cli import app
 from bench.plan import plan
 from bench.subjects import open_subject
-from zoo.errors import InputError
+from zoo.errors import EnvironmentProblem, InputError
 from zoo.learn.library import from_library
 
 command = get_command(app)
@@ -84,6 +84,16 @@ def test_weights_that_do_not_fit_say_so(weights, tmp_path):
         from_library("torchvision:squeezenet1_1", str(weights["torchvision"]))
     with pytest.raises(InputError, match="timm has no model 'resnet81'; did you mean"):
         from_library("timm:resnet81", str(weights["timm"]))
+
+
+@pytest.mark.slow
+def test_weights_that_a_library_cannot_fetch_are_missed_before_anything_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    out = tmp_path / "results.json"
+    with pytest.raises(EnvironmentProblem, match=r"cannot fetch the weights of timm:resnet18: .*give a local file"):
+        command(["run", "--teacher", "timm:resnet18", "--out", str(out)], standalone_mode=False)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from tiny import colour_folder, tiny_bundle
 from typer.main import get_command
 
@@ -105,6 +106,26 @@ def test_devices_and_variants_are_crossed_where_they_fit(folder):
     ]
     for case in cases:
         assert Case.model_validate(case.model_dump()) == case
+
+
+def test_the_documents_suite_is_one(tmp_path):
+    text = (ROOT / "docs" / "bench.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "nightly.toml").write_text(text)
+    tiny_bundle(tmp_path / "mobilenet_v2.zoo", name="mobilenet_v2")
+    tiny_bundle(tmp_path / "old" / "mobilenet_v2.zoo", name="mobilenet_v2")
+    colour_folder(tmp_path / "data" / "val")
+    for name in ("teacher", "mobilenet_v2"):
+        (tmp_path / "runs" / "imagefolder" / name).mkdir(parents=True)
+    cases = read_suite(tmp_path / "bench" / "nightly.toml").plan()
+    assert [(case.name, case.backend, case.precision) for case in cases] == [
+        ("teacher", "torch", "fp32"),
+        *(("mobilenet_v2", name, precision) for name in ("onnxruntime", "openvino") for precision in ("fp32", "int8")),
+        ("mobilenet_v2", "onnxruntime-default", "fp32"),
+        ("mobilenet_v2", "torch-compile", "fp32"),
+        ("mobilenet_v2, before", "onnxruntime", "int8"),
+        ("mobilenet_v2, before", "openvino", "int8"),
+    ]
 
 
 ONE = '[[cases]]\nbundle = "one.zoo"\n'

@@ -63,10 +63,10 @@ def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> TorchT
     """
     need(model.partition(":")[0], extra="train", purpose=f"measuring {model}")
     spec = Network(model=model, weights=weights)
-    state = hub_weights(spec) if weights == HUB else read_weights(Path(weights))
     habit = usual(model)
     bare = Network(model=model)
     head = f"{_last_dense(build(bare, classes=2, size=habit.size, device='meta'), model)}.weight"
+    state = hub_weights(spec) if weights == HUB else read_weights(Path(weights))
     if head not in state:
         raise InputError(f"{weights} does not fit {model}: it has no '{head}'")
     classes = len(state[head])

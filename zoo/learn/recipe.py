@@ -49,6 +49,9 @@ class Training(_Strict):
     cache_features: bool = Field(False, description="compute each view's features once; for a head that learns alone")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation loss; 0: never")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = Field(
+        "off", description="torch.compile's mode, for the network that learns and for a teacher that is asked online"
+    )
 
 
 class Network(_Strict):
