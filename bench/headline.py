@@ -52,7 +52,8 @@ def headline(table: Table) -> Segments:
     if chosen is None:
         return [("No student was measured.", True)]
     line = chosen.line
-    name = f"{line.model} in {line.engine.precision} on {line.engine.backend}"
+    variant = f" ({line.variant})" if line.variant else ""
+    name = f"{line.model} in {line.engine.precision} on {line.engine.backend}{variant}"
     p50 = f" {milliseconds(line.p50_ms or 0)} an image"
     if chosen.standard is None or line.accuracy is None:
         return [

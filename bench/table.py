@@ -46,6 +46,11 @@ class Line:
         return f"{self.model} · {self.engine.backend} {self.engine.precision}{variant}"
 
     @property
+    def how(self) -> str:
+        """The engine with its device and threads, and the variant, if it is one."""
+        return ", ".join(filter(None, (self.engine.text, self.variant)))
+
+    @property
     def variant(self) -> Variant | None:
         """The way of calling, where it is not the plain one."""
         return self.rows[0].variant

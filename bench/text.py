@@ -179,7 +179,7 @@ def _markdown_table(results: Results) -> str:
     ]
     for line in table.lines:
         model = f"{line.model} ({line.role})" if line.role and line.role != line.model else line.model
-        lines.append(_md([model, line.engine.text, *(column.text(line) for column in numbers)]))
+        lines.append(_md([model, line.how, *(column.text(line) for column in numbers)]))
     return "\n".join([*lines, "", "  \n".join([caption(results), *notes(table)])]) + "\n"
 
 
@@ -240,5 +240,5 @@ def _grid(table: Table, numbers: Sequence[Column]) -> RichTable:
             model = line.model
             role = f" ({line.role})" if line.role else ""
             grid.add_row(Text(f"{ROLE_MARKS[line.role]} {model}{role}", style="bold"))
-        grid.add_row(Text(f"  {line.engine.text}"), *(column.text(line) for column in numbers))
+        grid.add_row(Text(f"  {line.how}"), *(column.text(line) for column in numbers))
     return grid

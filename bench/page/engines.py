@@ -35,7 +35,7 @@ class Shown:
     def search(self) -> str:
         """What the text filter looks at."""
         line = self.line
-        return f"{line.model} {self.role} {line.engine.text} {line.variant or ''}".lower()
+        return f"{line.model} {self.role} {line.how}".lower()
 
 
 def shown(table: Table, shipped: Line | None, prefix: str) -> list[Shown]:

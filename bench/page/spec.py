@@ -92,7 +92,7 @@ def role_of(line: Line) -> str:
 def names(lines: Sequence[Line]) -> dict[int, str]:
     """A name for each line by its `id`, with threads and device only where the short one says too little."""
     titles = Counter(line.title for line in lines)
-    full = {id(line): " · ".join(filter(None, (line.model, line.engine.text, line.variant))) for line in lines}
+    full = {id(line): f"{line.model} · {line.how}" for line in lines}
     return {id(line): line.title if titles[line.title] == 1 else full[id(line)] for line in lines}
 
 

@@ -87,7 +87,7 @@ def _step(dot: Dot, before: Dot | None) -> list[str]:
         more = before.accuracy.lost(dot.accuracy)
         unit = "points" if dot.accuracy.unit == "%" else dot.accuracy.unit
         gain = f"{abs(more):.2f} {unit} better for {factor(dot.p50 / before.p50)} the time"
-    return [f"{dot.line.model} · {dot.line.engine.text}", milliseconds(dot.p50), dot.accuracy.shown, gain]
+    return [f"{dot.line.model} · {dot.line.how}", milliseconds(dot.p50), dot.accuracy.shown, gain]
 
 
 def _pairs(found: Sequence[Dot]) -> list[tuple[Dot, Dot]]:
@@ -172,7 +172,7 @@ def _point(dot: Dot, on_front: bool) -> Spec:
     return {
         "model": dot.line.model,
         "role": role_of(dot.line),
-        "engine": dot.line.engine.text + (f", {dot.line.variant}" if dot.line.variant else ""),
+        "engine": dot.line.how,
         "p50": dot.p50,
         "accuracy": dot.accuracy.height,
         "time": milliseconds(dot.p50),

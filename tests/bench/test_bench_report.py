@@ -199,6 +199,8 @@ def test_variants_are_lines_of_their_own() -> None:
     table = pivot(results(plain_row, replayed))
     assert [line.title for line in table.lines] == ["net · tensorrt fp16", "net · tensorrt fp16 cuda-graph"]
     assert [line.p50_ms for line in table.lines] == [1.0, 0.5]
+    assert "net in fp16 on tensorrt (cuda-graph)" in plain(headline(table))
+    assert "tensorrt fp16, 2 threads, cuda-graph" in render(results(plain_row, replayed))
 
 
 def test_scopes_never_share_a_view() -> None:

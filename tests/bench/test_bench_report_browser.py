@@ -114,7 +114,7 @@ class TestLooking:
             by_name = {(model, engine): cells for model, engine, cells in shown}
             assert len(shown) == len(table.lines) == len(by_name)
             for line in table.lines:
-                cells = by_name[line.model, line.engine.text]
+                cells = by_name[line.model, line.how]
                 if line.error is not None:
                     assert cells == {}
                     continue
