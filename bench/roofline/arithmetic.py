@@ -18,32 +18,37 @@ from zoo.engines.precision import EXECUTIONS, Executed
 from zoo.engines.work import work
 from zoo.errors import EnvironmentProblem
 
-PASSES = 2  # over everything: a burst of somebody else's work then spoils one visit and not the ceiling
-SECONDS = 0.25  # a visit; a call takes 5 to 100 ms
+PASSES = 3  # over everything: a burst of somebody else's work then spoils one visit and not the ceiling
+SECONDS = 0.15  # a visit; a call takes 5 to 100 ms
 LEAST_CALLS = 3
 GRAPHS: dict[Executed, str] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One graph on one backend."""
+    """One graph on one backend, `batch` images at once."""
 
     backend: str
     precision: Executed
     graph: str
     shape: Shape
     threads: int
+    batch: int
 
 
 def probes(threads: Sequence[int], shapes: Sequence[Shape] = SHAPES) -> list[Probe]:
-    """Every runtime that is installed, in every precision that it may be asked for."""
+    """Every runtime that is installed, in every precision that it may be asked for.
+
+    Several threads get one image, and one each: on many of them a single image is too little to do.
+    """
     return [
-        Probe(backend, precision, graph, shape, count)
+        Probe(backend, precision, graph, shape, count, batch)
         for backend in RUNTIMES
         if installed(backend)
         for precision, graph in (GRAPHS | EXECUTIONS.get(backend, {})).items()
         for shape in shapes
         for count in threads
+        for batch in dict.fromkeys((1, count))
     ]
 
 
@@ -63,7 +68,7 @@ def rates(wanted: Sequence[Probe], advance: Callable[[], None], *, seconds: floa
                 continue
             graph = written[one.graph, one.shape]
             try:
-                reached = graph.operations / _fastest_call(one, graph, seconds)
+                reached = one.batch * graph.operations / _fastest_call(one, graph, seconds)
             except EnvironmentProblem as error:  # no such arithmetic in this CPU: another library may emulate it
                 refused.add((one.backend, one.precision))
                 problem = error
@@ -75,7 +80,7 @@ def rates(wanted: Sequence[Probe], advance: Callable[[], None], *, seconds: floa
                     precision=one.precision,
                     threads=one.threads,
                     flops_per_second=reached,
-                    by=f"{one.backend}, {one.shape.title}",
+                    by=f"{one.backend}, {one.shape.title}" + (f", batch {one.batch}" if one.batch > 1 else ""),
                 )
     if not best:
         raise problem or EnvironmentProblem("no runtime is installed: pip install distilzoo")
@@ -86,7 +91,7 @@ def rates(wanted: Sequence[Probe], advance: Callable[[], None], *, seconds: floa
 class _Written:
     path: Path
     operations: int
-    images: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
 
 
 def _write(wanted: set[tuple[str, Shape]], folder: Path) -> dict[tuple[str, Shape], _Written]:
@@ -97,9 +102,9 @@ def _write(wanted: set[tuple[str, Shape]], folder: Path) -> dict[tuple[str, Shap
             model = probe(shape, precision)
             path = folder / f"{number}.onnx"
             onnx.save(model, path)
-            size = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim]
-            images = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-            yield (precision, shape), _Written(path, sum(work(model).operations.values()), images)
+            size = [side.dim_value or 1 for side in model.graph.input[0].type.tensor_type.shape.dim]
+            image = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+            yield (precision, shape), _Written(path, sum(work(model).operations.values()), image)
 
     return dict(each())
 
@@ -107,11 +112,12 @@ def _write(wanted: set[tuple[str, Shape]], folder: Path) -> dict[tuple[str, Shap
 def _fastest_call(one: Probe, graph: _Written, seconds: float) -> float:
     """Seconds of the fastest of some calls, after one that packs weights and allocates."""
     engine = backend_class(one.backend)(graph.path, precision=one.precision, device="cpu", threads=one.threads)
-    engine.run(graph.images)
+    images = np.repeat(graph.image, one.batch, axis=0)
+    engine.run(images)
     fastest, calls, end = float("inf"), 0, time.perf_counter() + seconds
     while calls < LEAST_CALLS or time.perf_counter() < end:
         began = time.perf_counter()
-        engine.run(graph.images)
+        engine.run(images)
         fastest = min(fastest, time.perf_counter() - began)
         calls += 1
     return fastest

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from zoo.errors import InputError
+from zoo.progress import note
 
 app = typer.Typer()
+BUSY = 0.5  # load average, as `Host` has it
 
 
 @app.command()
@@ -34,6 +36,8 @@ def roofline(
         return
     known = store.find(host)
     if not show:
+        if host.load_average > BUSY:
+            note(f"others are at work here (load {host.load_average:g}): these ceilings may be too low")
         known = store.joined(known, measure(host, device=device, threads=numbers(threads, "--threads")))
         path = store.keep(host, known)
     if known is None:

@@ -100,6 +100,10 @@ def _inferred(model: Any) -> Any:
     graph.input.extend(source.input)
     graph.output.extend(source.output)
     graph.value_info.extend(source.value_info)
+    for info in graph.input:
+        sides = info.type.tensor_type.shape.dim
+        if sides and not sides[0].dim_value:
+            sides[0].dim_value = 1  # and a Reshape to "as many as there are" gets a number, too
     for tensor in source.initializer:
         if math.prod(tensor.dims) <= KEPT:
             graph.initializer.append(tensor)
