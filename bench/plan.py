@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from bench.accuracy import check
-from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, Case, Role, Scope, Variant, is_engine
+from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, TORCH, Case, Role, Scope, Variant, is_engine
 from bench.choices import Choices
 from bench.gpu import is_gpu
 from bench.naming import RUN, Named, checkpoint, named
@@ -77,7 +77,8 @@ def _spread(
     for scope, variant in product(scopes, variants):
         if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and not is_gpu(case.device)):
             continue
-        ours = is_engine(case.backend) and case.foreign is None  # others are called as their owners call them
+        # The other peers, and somebody's graph, are called as their owners call them.
+        ours = (is_engine(case.backend) and case.foreign is None) or case.backend in TORCH
         if variant is not None and (scope == "image" or not is_gpu(case.device) or not ours):
             continue
         changes: dict[str, Any] = {"scope": scope, "variant": variant, "photos": photos if scope == "image" else None}

@@ -330,7 +330,7 @@ with open(sys.argv[1], "a") as report:
     print(json.dumps({"error": os.environ["CUDA_VISIBLE_DEVICES"]}), file=report)
 sys.exit(4)
 """
-    monkeypatch.setattr("bench.run.CHILD", [sys.executable, "-c", child])
+    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", child])
     (row,) = run([case(bundle, device="cuda:1", batches=(1,))]).rows
     assert (row.error, row.engine.device) == ("GPU-1", "cuda:1")
 
@@ -339,7 +339,7 @@ def test_times_are_kept_when_what_is_measured_after_them_fails(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = "import sys, bench.session as s; s.saturate = None; import bench.child as c; from pathlib import Path; "
-    monkeypatch.setattr("bench.run.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"])
+    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"])
     (row,) = run([case(bundle, batches=(1,), streams=(2,))]).rows
     assert row.timing is not None
     assert row.error is None

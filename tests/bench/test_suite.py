@@ -207,7 +207,7 @@ def test_resume_measures_what_is_missing_and_keeps_what_is_there(cases, measured
     assert second.rows[0] == measured.rows[0]
     assert second.created == measured.created
     assert read_results(out) == second
-    assert resumed() == second.model_copy(update={"argv": second.argv})
+    assert resumed().rows == second.rows
     assert len(seen) == 2  # complete: nothing was measured again
 
     out.unlink()
