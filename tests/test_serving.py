@@ -152,6 +152,8 @@ def test_a_graph_is_recorded_once_and_replayed(run):
         lanes.run(images)
     assert lanes.compute_seconds(images, 5) == [1e-3] * 5
     assert (cuda.log.count("recording"), cuda.log.count("replayed")) == (1, 8)
+    lanes.compute_seconds(images, 2, before=lambda: cuda.log.append("emptied"))
+    assert [word for word in cuda.log if word in ("emptied", "replayed")][8:] == ["emptied", "replayed"] * 2
 
 
 @pytest.mark.slow

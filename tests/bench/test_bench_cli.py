@@ -96,7 +96,10 @@ def test_json_prints_the_results_and_a_rows_command_measures_it_again(
         (["nowhere.zoo"], "no such bundle: nowhere.zoo"),
         (["--teacher", "run:nowhere"], "no such checkpoint: nowhere"),
         (["--teacher", "resnet18"], "--teacher resnet18: write one of run:DIR, timm:NAME"),
-        (["BUNDLE", "--precision", "bf16", "--backend", "onnxruntime"], "does not execute in bf16; openvino can"),
+        (
+            ["BUNDLE", "--precision", "bf16", "--backend", "onnxruntime"],
+            "does not execute in bf16; openvino and aotinductor can",
+        ),
         (["BUNDLE", "--scope", "picture"], "no scope called 'picture'; there are: compute, call, image"),
         (["BUNDLE", "--scope", "image"], "scope image and photos belong together: --scope image --photos DIR"),
         (["BUNDLE", "--scope", "image", "--photos", "nowhere"], "no such folder of photos: nowhere"),

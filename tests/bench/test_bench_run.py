@@ -91,7 +91,7 @@ def test_a_library_that_raises_is_a_row_with_its_one_line(bundle: Path) -> None:
     unfit = case(bundle, backend="nonsense", batches=(1,))
     reasons = [row.error for row in run([broken, unfit]).rows]
     assert reasons == [
-        "onnxruntime has no device 'tpu'; there are: cpu, cuda",
+        "onnxruntime has no device 'tpu'; there are: cpu, cuda, cuda:1 and so on",
         "no backend called 'nonsense'; there are: onnxruntime, openvino, tensorrt, aotinductor",
     ]
 
@@ -228,7 +228,7 @@ def test_a_checkpoint_is_measured_in_torch_eager(tmp_path: Path) -> None:
     assert row.accuracy is not None
     assert row.accuracy.images == 6
     (refused,) = run([eager.model_copy(update={"precision": "int8"})]).rows
-    assert refused.error == "torch is measured in fp32 on the cpu, not in int8 on cpu"
+    assert refused.error == "torch runs in fp32, bf16 on cpu, not in int8"
 
 
 def test_labelled_images_are_listed_in_order(tmp_path: Path) -> None:

@@ -207,7 +207,8 @@ def test_resume_measures_what_is_missing_and_keeps_what_is_there(cases, measured
     assert second.rows[0] == measured.rows[0]
     assert second.created == measured.created
     assert read_results(out) == second
-    assert resumed().rows == second.rows
+    again = resumed()
+    assert again == second.model_copy(update={"argv": again.argv, "host": again.host})  # how busy it is, changes
     assert len(seen) == 2  # complete: nothing was measured again
 
     out.unlink()

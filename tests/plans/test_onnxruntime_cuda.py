@@ -49,6 +49,9 @@ def test_the_scope_compute_is_there_on_a_gpu_alone(bundle_path, run, world):
     engine = zoo.load(bundle_path, device="cuda", cuda_graph=True)
     assert engine.backend.compute_seconds(run.splits.test.images[:4], 3) == [pytest.approx(1e-3)] * 3
     assert world.replays == 4
+    seen = []
+    engine.backend.compute_seconds(run.splits.test.images[:4], 2, before=lambda: seen.append(world.replays))
+    assert seen == [5, 6]  # right before each run that is timed, after the one that is not
     assert not hasattr(zoo.load(bundle_path).backend, "compute_seconds")
 
 
