@@ -20,6 +20,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 Variant = Literal["cuda-graph", "cold-l2"]
 EAGER = "torch"  # the backend of a checkpoint as its owner runs it today: torch, eager mode
 EAGER_PEER, COMPILED, PIPELINE = "torch-eager", "torch-compile", "torchvision-pipeline"
+TORCH = (EAGER, EAGER_PEER, COMPILED)  # run a network by torch
 # What others do with the same network, measured beside our engines: libraries with nothing set, on the bundle's own
 # fp32 graph; and what torch's users do with a checkpoint.
 GRAPH_PEERS = ("onnxruntime-default", "openvino-default")

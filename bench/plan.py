@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from bench.accuracy import check
-from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, Case, Role, Scope, Variant, is_engine
+from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, TORCH, Case, Role, Scope, Variant, is_engine
 from bench.choices import Choices
 from bench.gpu import is_gpu
 from bench.naming import RUN, Named, checkpoint, named
@@ -92,8 +92,8 @@ def _fits(case: Case, scope: Scope, variant: Variant | None) -> bool:
     gpu, native = is_gpu(case.device), is_native(case.backend)
     if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and (native or not gpu)):
         return False
-    # Others are called as their owners call them, and libzoo's loop in one way.
-    ours = is_engine(case.backend) and not native and case.foreign is None
+    # The other peers, and somebody's graph, are called as their owners call them, and libzoo's loop in one way.
+    ours = (is_engine(case.backend) and not native and case.foreign is None) or case.backend in TORCH
     return variant is None or (scope != "image" and gpu and ours)
 
 

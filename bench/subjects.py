@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case, is_engine
+from bench.cases import CHECKPOINT_PEERS, COMPILED, GRAPH_PEERS, ONNX, TORCH, Case, is_engine
 from bench.measure.timers import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Recognise = Callable[[Sequence[bytes]], object]
-TORCH = (EAGER, EAGER_PEER, COMPILED)
 Layered = Callable[[Any, int], list[LayerTime]]
 
 

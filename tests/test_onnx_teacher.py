@@ -12,12 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
 from zoo import models
-from zoo.errors import InputError, ZooError
+from zoo.engines.onnxruntime import CPU, open_session, session_options
+from zoo.errors import EnvironmentProblem, InputError, ZooError
 from zoo.learn import checkpoint
 from zoo.learn.answers import answers_of
 from zoo.learn.batches import Batch, Batches
 from zoo.learn.networks import Normalised
-from zoo.learn.onnx_teacher import open_teacher
+from zoo.learn.onnx_teacher import Graph, open_teacher
 from zoo.learn.teachers import OnlineTeacher
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -175,3 +176,23 @@ def test_its_answers_are_stored(run, bundle_path, tmp_path):
     for batch in Batches(run.splits.train, run.views, run.task, batch=16, steps=2, seed=0):
         torch.testing.assert_close(cached.answer(batch), teacher.answer(batch), rtol=1e-3, atol=2e-3)
     assert cached.tally.asked == 32
+
+
+def test_on_a_gpu_it_is_a_plain_session_that_never_falls_back(tmp_path, monkeypatch):
+    path = tmp_path / "graph.onnx"
+    graph(path, shape=["N", 3, 8, 8])
+    with pytest.raises(EnvironmentProblem, match=r"onnxruntime .* cuda|CUDAExecutionProvider"):
+        Graph(path, "", MEAN, STD, None, "cuda")  # the real library, where there is no GPU
+    opened = []
+
+    def on_the_cpu_instead(file, options, provider, settings):
+        entry = options.get_session_config_entry("session.disable_cpu_ep_fallback")
+        opened.append((provider, settings, entry))
+        return open_session(file, session_options(1), CPU, {})
+
+    monkeypatch.setattr("zoo.learn.onnx_teacher.open_session", on_the_cpu_instead)
+    images = pictures_of(2, 8).numpy()
+    answers = Graph(path, "", MEAN, STD, None, "cuda:1", threads=1)(images)
+    assert opened == [("CUDAExecutionProvider", {"device_id": "1"}, "1")]
+    monkeypatch.undo()
+    assert np.array_equal(answers, Graph(path, "", MEAN, STD, None, "cpu")(images))

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from zoo.engines import Bundle, load
+from zoo.engines.cuda import gpu_number
 from zoo.engines.decoding import Floats
-from zoo.engines.onnxruntime import OnnxRuntime
+from zoo.engines.machine import cores
+from zoo.engines.onnxruntime import CPU, CUDA, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, first_line, nearest
 from zoo.files import sha256
 from zoo.images import Pixels
@@ -104,10 +106,12 @@ def _on_the_best_device(make: Callable[[str], Opened]) -> Opened:
     return make("cpu")
 
 
-class Graph(OnnxRuntime):
+class Graph:
     """A graph with one input [N, 3, side, side] or [N, side, side, 3], RGB, uint8 or normalised float, of any batch or
-    a fixed one, and an output [N, outputs].
+    a fixed one, and an output [N, outputs]. It runs in ONNX Runtime with nothing set but device and threads.
     """
+
+    name = "onnxruntime"
 
     def __init__(
         self,
@@ -119,11 +123,19 @@ class Graph(OnnxRuntime):
         device: str,
         threads: int | None = None,
     ) -> None:
-        super().__init__(path, precision="fp32", device=device, threads=threads)
+        self.device, self.threads = device, threads or cores()
+        number, options = gpu_number(device), session_options(self.threads)
+        if number is None and device != "cpu":
+            raise InputError(f"onnxruntime has no device '{device}'; there are: cpu, cuda, cuda:1 and so on")
+        if number is not None:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        self._provider, settings = (CPU, {}) if number is None else (CUDA, {"device_id": str(number)})
+        self._session = open_session(path, options, self._provider, settings)
         self._outputs = [_chosen([each.name for each in self._session.get_outputs()], output, path)]
         faces = self._session.get_inputs()
         if len(faces) != 1:
             raise InputError(f"{path} has {len(faces)} inputs ({', '.join(f.name for f in faces)}), not one picture")
+        self._input = faces[0].name
         shape, numbers = faces[0].shape, NUMBERS.get(faces[0].type)
         self._channels_first = shape[1:2] == [3]
         sides = shape[2:] if self._channels_first else shape[1:3]
@@ -150,6 +162,15 @@ class Graph(OnnxRuntime):
             parts.append(self.run(self._fed(filled))[: len(part)])
         answers = np.concatenate(parts).astype(np.float32)
         return np.log(answers.clip(np.finfo(np.float32).tiny)) if self._probabilities else answers
+
+    def run(self, fed: np.ndarray) -> Floats:
+        """What the graph itself takes -> its answers, in one call."""
+        answers: Floats = self._session.run(self._outputs, {self._input: fed})[0]
+        return answers
+
+    def versions(self) -> dict[str, str]:
+        """The library's version and the provider in use."""
+        return {"onnxruntime": library().__version__, "provider": self._provider}
 
     def _fed(self, images: Pixels) -> np.ndarray:
         """What the graph itself takes."""
