@@ -45,9 +45,8 @@ class OnnxRuntime:
         if number is None:
             self._session = open_session(graph, session_options(self.threads), CPU, {})
             source, target = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
-            self._run: Answer = partial(
-                _answer, self._session, source, [target]
-            )  # no cycle: memory goes with the last name
+            # No method of this object: that would be a cycle, and memory has to go with the engine's last name.
+            self._run: Answer = partial(_answer, self._session, source, [target])
             self.layer_times = partial(profile_onnxruntime, self._session, graph)
             self._about: dict[str, Any] = {"provider": CPU}
         else:
