@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from zoo.engines.cuda import gpu_number
 from zoo.engines.machine import CPU_INFO, cores, cpu_model
 from zoo.engines.sidecar import Processor, Sidecar
 from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
+
+if TYPE_CHECKING:
+    from zoo.engines.torch_lanes import Lanes
 
 
 class AotInductor:
@@ -61,12 +64,12 @@ class AotInductor:
         except (RuntimeError, OSError) as error:
             reason = first_line(error)
             raise EnvironmentProblem(f"torch cannot load {package.name}: {reason}") from error
-        self._answer: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]] = self._on_the_cpu
+        self._lanes: Lanes | None = None
         if number is not None:
             from zoo.engines.torch_lanes import Lanes
 
-            lanes = Lanes(self._model, torch.device("cuda", number), torch.cuda, record=cuda_graph)
-            self._answer, self.compute_seconds = lanes.run, lanes.compute_seconds
+            self._lanes = Lanes(self._model, torch.device("cuda", number), torch.cuda, record=cuda_graph)
+            self.compute_seconds = self._lanes.compute_seconds
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the package takes go in several batches."""
@@ -74,7 +77,9 @@ class AotInductor:
         parts = [self._answer(images[start : start + most]) for start in range(0, len(images), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _on_the_cpu(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _answer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if self._lanes is not None:
+            return self._lanes.run(images)
         torch = self._torch
         if torch.get_num_threads() != self.threads:  # a setting of each calling thread, not of the package
             torch.set_num_threads(self.threads)

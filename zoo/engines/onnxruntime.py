@@ -17,6 +17,8 @@ from zoo.errors import EnvironmentProblem, InputError, first_line, missing_packa
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
+Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
 
 class OnnxRuntime:
     """One inference session. On the CPU `Session.run` is thread-safe, so nothing is locked here."""
@@ -42,9 +44,9 @@ class OnnxRuntime:
         self.close: Callable[[], None] = lambda: None  # gives a GPU's memory back now; the engine is of no use after it
         if number is None:
             self._session = open_session(graph, session_options(self.threads), CPU, {})
-            self._input = self._session.get_inputs()[0].name
-            self._outputs = [self._session.get_outputs()[0].name]
-            self._run = self._on_the_cpu
+            source, target = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+            # No method of this object: that would be a cycle, and memory has to go with the engine's last name.
+            self._run: Answer = partial(_answer, self._session, source, [target])
             self.layer_times = partial(profile_onnxruntime, self._session, graph)
             self._about: dict[str, Any] = {"provider": CPU}
         else:
@@ -58,13 +60,14 @@ class OnnxRuntime:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
         return self._run(images)
 
-    def _on_the_cpu(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        answer: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: images})[0]
-        return answer
-
     def versions(self) -> dict[str, Any]:
         """The library's version, the provider in use, and on a GPU how it was set."""
         return {"onnxruntime": library().__version__, **self._about}
+
+
+def _answer(session: Any, source: str, targets: list[str], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    answer: npt.NDArray[np.float32] = session.run(targets, {source: images})[0]
+    return answer
 
 
 def library() -> Any:
