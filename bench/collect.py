@@ -48,8 +48,10 @@ Again = Callable[[Collection, int], bool]
 def turns(found: Collection, passes: int, again: Again | None = None) -> Iterator[tuple[int, Case]]:
     """Which case is next, with its place; those that failed, or of whom `again` says no, are not asked again.
 
-    One pass keeps the order of the cases. Accuracy does not change from pass to pass and is measured in the first.
+    One pass keeps the order of the cases. What does not change from pass to pass, as accuracy, or is not a time, is
+    measured in the first.
     """
+    once = {"evaluation": None, "selftest": False, "energy": False, "layers": False, "streams": ()}
     for number in range(passes):
         order = list(range(len(found.cases)))
         if passes > 1:
@@ -58,11 +60,13 @@ def turns(found: Collection, passes: int, again: Again | None = None) -> Iterato
             if number and (found.failed(place) or (again is not None and not again(found, place))):
                 continue
             case = found.cases[place]
-            yield place, case.model_copy(update={"evaluation": None, "selftest": False}) if number else case
+            yield place, case.model_copy(update=once) if number else case
 
 
 def _joined(before: Row, row: Row, width: float) -> Row:
     if before.timing is None or row.timing is None:
         return before if before.timing is None else row
     timing = before.timing.joined(row.timing, batch=row.batch, width=width)
-    return before.model_copy(update={"timing": timing, "peak_memory": row.peak_memory or before.peak_memory})
+    memory = row.peak_memory or before.peak_memory
+    gpu = before.gpu.joined(row.gpu) if before.gpu and row.gpu else row.gpu or before.gpu
+    return before.model_copy(update={"timing": timing, "peak_memory": memory, "gpu": gpu})

@@ -46,6 +46,21 @@ class Gpu(Strict):
     power_state: str | None = Field(description="P0 is the highest")
     sm_mhz: tuple[float, float] | None = Field(description="lowest and highest clock that was seen")
     throttle: list[str] = Field(description="reasons for lower clocks that were seen")
+    busy: int | None = Field(
+        None, ge=0, le=100, description="percent of the time that others used it before; null: the driver does not say"
+    )
+
+    def joined(self, other: Self) -> Self:
+        """Both as one: what was seen in two processes that measured the same."""
+        clocks = [clock for seen in (self.sm_mhz, other.sm_mhz) if seen is not None for clock in seen]
+        return self.model_copy(
+            update={
+                "memory": max(self.memory or 0, other.memory or 0) or None,
+                "sm_mhz": (min(clocks), max(clocks)) if clocks else None,
+                "throttle": sorted({*self.throttle, *other.throttle}),
+                "busy": max(self.busy or 0, other.busy or 0) if (self.busy, other.busy) != (None, None) else None,
+            }
+        )
 
 
 class Limit(Strict):

@@ -44,6 +44,7 @@ def open_peer(case: Case) -> Subject:
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
         bytes_on_disk=graph.stat().st_size,
+        shareable=case.backend != "openvino-default",  # a model that is called directly has one request
     )
 
 
@@ -96,9 +97,9 @@ def _pipeline(case: Case) -> Subject:
     from PIL import Image
     from torchvision import transforms
 
-    from zoo.learn.teachers import from_checkpoint
+    from bench.foreign import network_of
 
-    network = from_checkpoint(case.subject)
+    network = network_of(case)
     about, framing = network.about, network.framing
     steps = transforms.Compose(
         [

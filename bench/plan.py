@@ -1,44 +1,34 @@
-"""From a command line's choices to cases: which bundles, on which backends, in which precisions."""
+"""From choices to cases: which bundles, on which backends and devices, in which precisions, scopes and variants."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, cast, get_args
 
 from bench.accuracy import check
-from bench.cases import EAGER, GRAPH_PEERS, PEERS, PIPELINE, SCOPES, Case, Limits, Role, Scope
+from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, Case, Role, Scope, Variant, is_engine
+from bench.choices import Choices
+from bench.gpu import is_gpu
+from bench.naming import RUN, Named, checkpoint, named
 from bench.native import NATIVE, is_native, program
-from bench.photos import photo_files
+from bench.numbers import known
 from zoo.engines import BACKENDS, Bundle
-from zoo.engines.backend import BUILT, installed
+from zoo.engines.backend import BUILT, DEVICES, installed
 from zoo.engines.manifest import Manifest
 from zoo.engines.precision import NAMES, Executed, graph_of, offered
-from zoo.errors import EnvironmentProblem, InputError, nearest
+from zoo.errors import EnvironmentProblem, InputError
 from zoo.progress import note
 
 # fp16 on a CPU is converted to fp32 and back by most of them: it is measured when it is asked for.
 SENSIBLE_ON_CPU: tuple[Executed, ...] = ("fp32", "int8")
-Name = TypeVar("Name", bound=str)
-RUN = "run:"
+SENSIBLE_ON_GPU: tuple[Executed, ...] = ("fp32", "fp16")
+FOR_TENSORRT: tuple[Executed, ...] = ("fp32", "fp16", "int8s")
+# The others run on either kind of device.
+ONLY_ON = {"openvino": "cpu", "openvino-default": "cpu", "onnxruntime-default": "cpu", PIPELINE: "cpu"}
+ONLY_ON["tensorrt"] = "cuda"
 CONTROL = "-control"  # a control is called after its student, as `zoo distill` does
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a command line asked for. Empty `backends` and `precisions`: those that make sense here."""
-
-    backends: Sequence[str] = ()
-    precisions: Sequence[str] = ()
-    batches: Sequence[int] = (1, 32)
-    threads: int | None = None
-    evaluation: Path | None = None
-    scopes: Sequence[str] = ("call",)
-    photos: Path | None = None
-    peers: Sequence[str] = ()
-    native: bool = False
-    limits: Limits = field(default_factory=Limits)
 
 
 def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> list[Case]:
@@ -47,10 +37,10 @@ def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> 
     Everything that can be found wrong without loading a network is found here, as an `InputError`, before the first
     case takes its time.
     """
-    scopes = _scopes(choices)
-    cases = [_eager(teacher, choices) for teacher in teachers]
+    scopes, variants, devices = choices.known_scopes(), choices.known_variants(), choices.known_devices()
+    cases = [case for text in teachers for case in _on_devices(_teacher(text, choices), devices)]
     backends = _backends(choices.backends, choices.native)
-    precisions = [_known(name, NAMES, "precision") for name in choices.precisions]
+    precisions = [known(name, NAMES, "precision") for name in choices.precisions]
     opened = [Bundle.open(path) for path in bundles]
     for bundle in opened:
         if choices.evaluation is not None:
@@ -59,78 +49,119 @@ def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> 
             if not any(precision in offered(bundle, backend) for backend in backends):
                 graph_of(bundle, backends[0], precision)  # raises, and says why
         for backend in backends:
-            wanted = _precisions(offered(bundle, backend), precisions)
-            cases += [_compiled(bundle, backend, precision, choices) for precision in wanted]
+            for device in _devices(backend, devices, asked=bool(choices.backends)):
+                wanted = _precisions(offered(bundle, backend), precisions, backend, device)
+                cases += [_compiled(bundle, backend, precision, choices, device) for precision in wanted]
     for peer in choices.peers:
-        cases += _peers(peer, opened, choices)
-    return [one for case in cases for one in _in_scopes(case, scopes, choices.photos)]
+        cases += [case for one in _peers(peer, opened, choices) for case in _on_devices(one, devices)]
+    return distinct([one for case in cases for one in _spread(case, scopes, variants, choices.photos)])
 
 
-def _scopes(choices: Choices) -> list[Scope]:
-    scopes = [known_scope(name) for name in choices.scopes]
-    if ("image" in scopes) != (choices.photos is not None):
-        raise InputError("--scope image and --photos DIR belong together")
-    if choices.photos is not None:
-        photo_files(choices.photos)
-    if "image" not in scopes and any(peer.partition("=")[0] == PIPELINE for peer in choices.peers):
-        raise InputError(f"--peer {PIPELINE} takes pictures: measure it with --scope image --photos DIR")
-    return scopes
+def distinct(cases: Sequence[Case]) -> list[Case]:
+    """The cases, if a reader of the results can tell their rows apart; otherwise an `InputError`."""
+    seen: dict[tuple[object, ...], Case] = {}
+    for case in cases:
+        for batch in case.batches:
+            engine = (case.backend, case.precision, case.device, case.threads)
+            other = seen.setdefault((case.name, *engine, case.scope, case.variant, batch), case)
+            if other is not case:
+                places = " and ".join(dict.fromkeys((str(other.subject), str(case.subject))))
+                raise InputError(f"'{case.title}' at batch {batch} is measured twice, from {places}")
+    return list(cases)
 
 
-def known_scope(name: str) -> Scope:
-    """A scope by its name."""
-    return _known(name, SCOPES, "scope")
-
-
-def _in_scopes(case: Case, scopes: Sequence[Scope], photos: Path | None) -> list[Case]:
-    """The case in every scope that makes sense for it. Accuracy is of the engine and is measured once."""
-    found: list[Case] = []
-    for scope in scopes:
-        if scope == "call" and case.backend == PIPELINE:
+def _spread(
+    case: Case, scopes: Sequence[Scope], variants: Sequence[Variant | None], photos: Path | None
+) -> Iterator[Case]:
+    """The case in every scope and variant that makes sense for it. Accuracy is of the engine and is measured once."""
+    first = True
+    for scope, variant in product(scopes, variants):
+        if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and not is_gpu(case.device)):
             continue
-        changes: dict[str, Any] = {"scope": scope, "photos": photos if scope == "image" else None}
-        if is_native(case.backend):
-            changes |= {"evaluation": None} | ({"batches": (1,)} if scope == "image" else {})
-        found.append(case.model_copy(update=changes | ({"evaluation": None} if found else {})))
-    return found
+        ours = is_engine(case.backend) and case.foreign is None  # others are called as their owners call them
+        if variant is not None and (scope == "image" or not is_gpu(case.device) or not ours):
+            continue
+        changes: dict[str, Any] = {"scope": scope, "variant": variant, "photos": photos if scope == "image" else None}
+        changes |= {} if first else {"evaluation": None}
+        changes |= {"streams": ()} if scope == "compute" else {}  # the device itself has one queue
+        if is_native(case.backend):  # the C loop: one picture at a time, and no accuracy of its own
+            if scope == "compute" or variant is not None:
+                continue
+            changes |= {"evaluation": None, "streams": (), "layers": False}
+            changes |= {"batches": (1,)} if scope == "image" else {}
+        yield case.model_copy(update=changes)
+        first = False
 
 
-def _peers(asked: str, bundles: Sequence[Bundle], choices: Choices) -> list[Case]:
-    """`NAME` beside every bundle, or `NAME=PATH` for one bundle or checkpoint."""
-    name, _, path = asked.partition("=")
-    peer = _known(name, PEERS, "peer")
+def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
+    """Those of `devices` that the backend has; without any, its usual one."""
+    library = NATIVE.get(backend, backend)
+    only = ONLY_ON.get(library)
+    fit = [device for device in devices if only is None or is_gpu(device) == (only == "cuda")]
+    if devices and not fit:
+        if asked:
+            raise InputError(f"{backend} runs on {only} only, and {', '.join(devices)} is asked for")
+        note(f"{backend} runs on {only} only and is left out")
+    return fit if devices else [DEVICES.get(library, "cpu")]
+
+
+def _on_devices(case: Case, devices: Sequence[str]) -> list[Case]:
+    return [case.model_copy(update={"device": device}) for device in _devices(case.backend, devices, asked=True)]
+
+
+def _precisions(there: Sequence[Executed], asked: Sequence[Executed], backend: str, device: str) -> Sequence[Executed]:
+    """What is measured of the precisions `there`: those asked for, or those that make sense on the device."""
+    if asked:
+        return [precision for precision in asked if precision in there]
+    tensorrt = NATIVE.get(backend, backend) == "tensorrt"
+    sensible = FOR_TENSORRT if tensorrt else SENSIBLE_ON_GPU if is_gpu(device) else SENSIBLE_ON_CPU
+    return [precision for precision in sensible if precision in there] or there
+
+
+def _peers(text: str, bundles: Sequence[Bundle], choices: Choices) -> list[Case]:
+    """`NAME` beside every bundle, or `NAME=` with one bundle or network."""
+    name, _, path = text.partition("=")
+    option = f"--peer {text}"
+    peer = known(name, PEERS, "peer")
     if peer in GRAPH_PEERS:
         opened = [Bundle.open(path)] if path else bundles
         for bundle in opened:
             graph_of(bundle, "onnxruntime", "fp32")  # a peer runs the fp32 graph: refuse a bundle without one
         return [_compiled(bundle, peer, "fp32", choices) for bundle in opened]
-    checkpoint = Path(path)
-    if not path or not checkpoint.exists():
-        raise InputError(f"--peer {asked}: write {peer}=DIR, the folder that a training wrote")
-    model = _trained(checkpoint)
-    known = {bundle.manifest.name: _role(bundle.manifest) for bundle in bundles}
-    if known and model not in known:
-        raise InputError(f"--peer {asked}: no bundle here is called '{model}'; there are: {', '.join(known)}")
-    case = _case(model, checkpoint, peer, "fp32", known.get(model), choices)
-    return [case.model_copy(update={"evaluation": None})]  # it is the network that the fp32 graph was proven against
+    if not path:
+        raise InputError(f"{option}: write {peer}=DIR, the folder that a training wrote, or {peer}=timm:NAME")
+    network = _network(path, option)
+    if network.foreign == ONNX:
+        raise InputError(f"{option}: {peer} runs networks of torch, not an ONNX file")
+    name = choices.name or network.name
+    roles = {bundle.manifest.name: _role(bundle.manifest) for bundle in bundles}
+    if network.foreign is None and roles and name not in roles:
+        raise InputError(f"{option}: no bundle here is called '{name}'; there are: {', '.join(roles)}")
+    case = _case(name, network.subject, peer, "fp32", roles.get(name), choices)
+    # A checkpoint is the network that the fp32 graph was proven against: its accuracy is known.
+    evaluation = case.evaluation if network.foreign else None
+    return [case.model_copy(update={"evaluation": evaluation, "foreign": network.foreign})]
 
 
-def _trained(checkpoint: Path) -> str:
-    """What the folder of a trained network is called."""
-    return checkpoint.parent.name if checkpoint.is_file() else checkpoint.resolve().name
+def _network(text: str, option: str) -> Named:
+    """A peer's network; a path alone is a checkpoint."""
+    path = text.removeprefix(f"{RUN}:")
+    return checkpoint(path) if Path(path).exists() or ":" not in path else named(text, option)
 
 
-def _eager(teacher: str, choices: Choices) -> Case:
-    path = Path(teacher.removeprefix(RUN))
-    if not teacher.startswith(RUN):
-        raise InputError(f"--teacher {teacher}: write {RUN}DIR, the folder that a training wrote")
-    if not path.exists():
-        raise InputError(f"no such teacher: {path}")
-    return _case(_trained(path), path, EAGER, "fp32", "teacher", choices)
+def _teacher(text: str, choices: Choices) -> Case:
+    network = named(text, f"--teacher {text}")
+    if choices.evaluation is not None and not choices.evaluation.exists():
+        raise InputError(f"no such folder of labelled images, nor a test set: {choices.evaluation}")
+    backend = "onnxruntime" if network.foreign == ONNX else EAGER
+    case = _case(choices.name or network.name, network.subject, backend, "fp32", "teacher", choices)
+    return case.model_copy(update={"foreign": network.foreign})
 
 
-def _compiled(bundle: Bundle, backend: str, precision: Executed, choices: Choices) -> Case:
-    return _case(bundle.manifest.name, bundle.path, backend, precision, _role(bundle.manifest), choices)
+def _compiled(bundle: Bundle, backend: str, precision: Executed, choices: Choices, device: str = "cpu") -> Case:
+    about = bundle.manifest
+    case = _case(choices.name or about.name, bundle.path, backend, precision, _role(about), choices)
+    return case.model_copy(update={"device": device})
 
 
 def _case(name: str, subject: Path, backend: str, precision: Executed, role: Role | None, choices: Choices) -> Case:
@@ -141,6 +172,8 @@ def _case(name: str, subject: Path, backend: str, precision: Executed, role: Rol
         precision=precision,
         threads=choices.threads,
         batches=tuple(choices.batches),
+        streams=tuple(choices.streams),
+        layers=choices.layers,
         role=role,
         group={"control": name.removesuffix(CONTROL), "student": name}.get(role or ""),
         evaluation=choices.evaluation,
@@ -166,24 +199,10 @@ def _backends(asked: Sequence[str], native: bool) -> list[str]:
 
 def _asked(asked: Sequence[str]) -> list[str]:
     if asked:
-        return [_known(name, (*BACKENDS, *NATIVE), "backend") for name in asked]
+        return [known(name, (*BACKENDS, *NATIVE), "backend") for name in asked]
     present = [name for name in BACKENDS if name not in BUILT and installed(name)]
     for name in BACKENDS.keys() - set(present) - BUILT:
         note(f"{name} is not installed and is left out")
     if not present:
         raise EnvironmentProblem(f"no backend is installed; there are: {', '.join(BACKENDS)}")
     return present
-
-
-def _precisions(there: Sequence[Executed], asked: Sequence[Executed]) -> Sequence[Executed]:
-    """What is measured of the precisions `there`: those asked for, or those that make sense on a CPU."""
-    if asked:
-        return [precision for precision in asked if precision in there]
-    return [precision for precision in SENSIBLE_ON_CPU if precision in there] or there
-
-
-def _known(name: str, known: Sequence[Name], kind: str) -> Name:
-    for candidate in known:
-        if candidate == name:
-            return candidate
-    raise InputError(f"no {kind} called '{name}'; there are: {', '.join(known)}{nearest(name, known)}")

@@ -12,13 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bench.cases import SCOPES, Role, Scope, Variant
 from bench.embedded import Embedded
 from bench.evidence import Ceilings, Energy, Gpu, Layer, Limit, Saturation, Start
 from bench.host import Host
-from bench.stats import median, median_interval, quantile
+from bench.stats import median, median_interval, quantile, spread
 from zoo.engines.backend import Backend
 from zoo.engines.precision import Executed
 from zoo.engines.tasks import TASKS, Task
@@ -110,20 +110,25 @@ class Accuracy(Strict):
 class Timing(Strict):
     """The times of one row, in milliseconds for one call (one batch)."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     p50_ms: float = Field(gt=0, description="median of the rounds' medians, which is what `p50_interval_ms` is about")
     p90_ms: float = Field(gt=0, description="of all calls")
     p95_ms: float | None = Field(None, gt=0, description="of all calls; null in a file of an older version")
-    p99_ms: float | None = Field(description=f"of all calls; null with fewer than {MIN_CALLS_FOR_P99} of them")
+    p99_ms: float | None = Field(gt=0, description=f"of all calls; null with fewer than {MIN_CALLS_FOR_P99} of them")
     mean_ms: float = Field(gt=0, description="of all calls")
     spread: float | None = Field(None, ge=0, description="interquartile range of the rounds' medians as a share of p50")
     images_per_second: float = Field(gt=0, description="images answered / time spent in calls, one call at a time")
     p50_interval_ms: tuple[float, float] | None = Field(description="95 %; null with fewer than 6 rounds")
     stop: StopReason
     warmup_calls: int = Field(ge=0)
+    thrown_away: int = Field(0, ge=0, description="rounds in which the clock jumped; they are in no other number")
     rounds_ns: list[list[int]] = Field(description="every call's time in nanoseconds, round by round")
 
     @classmethod
-    def of(cls, rounds_ns: list[list[int]], *, batch: int, stop: StopReason, warmup_calls: int) -> Self:
+    def of(
+        cls, rounds_ns: list[list[int]], *, batch: int, stop: StopReason, warmup_calls: int, thrown_away: int = 0
+    ) -> Self:
         """All statistics of some rounds; each round must hold at least one call."""
         medians = [median(calls) for calls in rounds_ns]
         calls = [call for calls in rounds_ns for call in calls]
@@ -132,13 +137,14 @@ class Timing(Strict):
             p50_ms=median(medians) / NS_PER_MS,
             p90_ms=quantile(calls, 0.9) / NS_PER_MS,
             p95_ms=quantile(calls, 0.95) / NS_PER_MS,
-            spread=(quantile(medians, 0.75) - quantile(medians, 0.25)) / median(medians),
+            spread=spread(medians),
             p99_ms=quantile(calls, 0.99) / NS_PER_MS if len(calls) >= MIN_CALLS_FOR_P99 else None,
             mean_ms=sum(calls) / len(calls) / NS_PER_MS,
             images_per_second=batch * len(calls) / (sum(calls) / 1e9),
             p50_interval_ms=interval and (interval[0] / NS_PER_MS, interval[1] / NS_PER_MS),
             stop=stop,
             warmup_calls=warmup_calls,
+            thrown_away=thrown_away,
             rounds_ns=rounds_ns,
         )
 
@@ -148,7 +154,13 @@ class Timing(Strict):
         interval = median_interval([median(calls) for calls in rounds])
         settled = interval is not None and interval[1] - interval[0] <= width * median([median(c) for c in rounds])
         stop: StopReason = "converged" if settled else "time limit"
-        return self.of(rounds, batch=batch, stop=stop, warmup_calls=self.warmup_calls + other.warmup_calls)
+        return self.of(
+            rounds,
+            batch=batch,
+            stop=stop,
+            warmup_calls=self.warmup_calls + other.warmup_calls,
+            thrown_away=self.thrown_away + other.thrown_away,
+        )
 
     @property
     def calls_ms(self) -> list[float]:
@@ -172,7 +184,7 @@ class Row(Strict):
     peak_memory: int | None = Field(None, description="of the measuring process, in bytes; null beside an accuracy")
     top: list[int] | None = Field(None, description="scope image: the highest output for each photo, in their order")
     variant: Variant | None = Field(None, description="a way of calling that differs from the plain one")
-    start: Start | None = None
+    start: Start | None = Field(None, description="null: the process had answered before, at another batch size")
     saturation: list[Saturation] = Field([], description="by the number of callers")
     energy: Energy | None = None
     gpu: Gpu | None = Field(None, description="null: measured on a CPU")
@@ -225,6 +237,6 @@ class Results(Strict):
             raise EnvironmentProblem(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_results(path: Path) -> Results:
+def read_results(path: str | Path) -> Results:
     """Read and validate a results file; `InputError` says what is wrong with it."""
-    return read_json(path, Results, SCHEMA, missing=f"no such results: {path}")
+    return read_json(Path(path), Results, SCHEMA, missing=f"no such results: {path}")

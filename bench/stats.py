@@ -35,6 +35,12 @@ def median(values: Sequence[float]) -> float:
     return quantile(values, 0.5)
 
 
+def spread(values: Sequence[float]) -> float:
+    """The interquartile range as a share of the median; values greater than 0."""
+    ordered = sorted(values)
+    return (_at(ordered, 0.75) - _at(ordered, 0.25)) / _at(ordered, 0.5)
+
+
 def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """A confidence interval of the median that is right for every continuous distribution.
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, GRAPH_PEERS, Case
+from bench.cases import CHECKPOINT_PEERS, COMPILED, EAGER, EAGER_PEER, GRAPH_PEERS, ONNX, Case, is_engine
+from bench.measure.timers import Compute
 from bench.results import EngineFacts
+from zoo.engines.layers import LayerTime
 from zoo.engines.tasks import Task
-from zoo.errors import InputError, VerdictError, missing_package
+from zoo.errors import InputError, VerdictError, missing_package, need
 from zoo.images import Framing, Pixels, look
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Recognise = Callable[[Sequence[bytes]], object]
+TORCH = (EAGER, EAGER_PEER, COMPILED)
+Layered = Callable[[Any, int], list[LayerTime]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Subject:
     """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `framing` says.
 
     `recognise`: the bytes of N picture files -> N answers as an app wants them, decoding included. `decide`: the same
-    -> float32 [N, outputs], along the same way.
+    -> float32 [N, outputs], along the same way. `compute`: the device's seconds for each of so many runs, and
+    `layers`: the time of each layer, over so many; None where the backend does not say. `shareable`: whether several
+    threads may call it at once. `selftest` raises `VerdictError` when the answers are not the bundle's.
     """
 
     answer: Answer
@@ -40,14 +46,38 @@ class Subject:
     task: Task
     framing: Framing
     engine: EngineFacts
-    parameters: int
-    macs: int
-    bytes_on_disk: int
+    parameters: int | None
+    macs: int | None
+    bytes_on_disk: int | None
+    compute: Compute | None = None
+    layers: Layered | None = None
+    shareable: bool = True
+    selftest: Callable[[], None] = lambda: None
 
 
 def open_subject(case: Case) -> Subject:
-    """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader."""
-    if case.backend in (EAGER, COMPILED):
+    """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader; `InputError` also when it
+    cannot be measured in the case's scope or variant.
+    """
+    if case.variant == "cuda-graph" and not (is_engine(case.backend) or case.backend in TORCH):
+        raise InputError(f"{case.backend} is measured as its users call it: leave cuda-graph out")
+    subject = _open(case)
+    if case.scope == "compute" and subject.compute is None:
+        reason = (
+            "a CPU has no memory apart from the host's: scope call is all that it takes"
+            if case.device == "cpu"
+            else "it does not say what the GPU alone takes: measure scope call"
+        )
+        raise InputError(f"{case.backend} on {case.device} has no scope compute: {reason}")
+    return subject
+
+
+def _open(case: Case) -> Subject:
+    if case.foreign == ONNX:
+        from bench.foreign import open_graph
+
+        return open_graph(case)
+    if case.backend in TORCH:
         return _torch(case)
     if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
         from bench.peers import open_peer
@@ -60,12 +90,20 @@ def _bundle(case: Case) -> Subject:
     from zoo.engines import load, selftest
 
     engine = load(
-        case.subject, backend=case.backend, precision=case.precision, device=case.device, threads=case.threads
+        case.subject,
+        backend=case.backend,
+        precision=case.precision,
+        device=case.device,
+        threads=case.threads,
+        cuda_graph=case.variant == "cuda-graph",
     )
-    if case.selftest and not (outcome := selftest.check(engine)).passed:
-        raise VerdictError(
-            f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
-        )
+
+    def check() -> None:
+        if not (outcome := selftest.check(engine)).passed:
+            raise VerdictError(
+                f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
+            )
+
     manifest = engine.bundle.manifest
     framing = manifest.input.framing
     return Subject(
@@ -78,6 +116,9 @@ def _bundle(case: Case) -> Subject:
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
         bytes_on_disk=manifest.files[manifest.graphs[engine.graph].file].bytes,
+        compute=getattr(engine.backend, "compute_seconds", None),
+        layers=getattr(engine.backend, "layer_times", None),
+        selftest=check,
     )
 
 
@@ -90,32 +131,30 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
-    torch = torch_for(case)
-    from zoo.learn.teachers import from_checkpoint
+    need("torch", extra="train", purpose="measuring a checkpoint")
+    from bench.foreign import network_of
+    from zoo.learn.serving import Served
 
-    network = from_checkpoint(case.subject)
-    if case.backend == COMPILED:
-        # Frozen weights are what torch recommends for inference; each batch size is compiled for by itself.
-        import torch._inductor.config as inductor
-
-        inductor.freezing = True
-        network.network = torch.compile(network.network, dynamic=False)
+    network = network_of(case)
+    served = Served(
+        network.network,
+        compile=case.backend == COMPILED,
+        precision=case.precision,
+        device=case.device,
+        threads=case.threads,
+        cuda_graph=case.variant == "cuda-graph",
+    )
     return Subject(
-        answer=network.answer_pixels,
-        recognise=recogniser(network.answer_pixels, network.task, network.framing),
-        decide=lambda pictures: network.answer_pixels(looked(pictures, network.framing)[0]),
+        answer=served.run,
+        recognise=recogniser(served.run, network.task, network.framing),
+        decide=lambda pictures: served.run(looked(pictures, network.framing)[0]),
         task=network.task,
         framing=network.framing,
-        engine=EngineFacts(
-            backend=case.backend,
-            precision=case.precision,
-            device=case.device,
-            threads=torch.get_num_threads(),
-            versions={"torch": torch.__version__},
-        ),
+        engine=EngineFacts.of(served, case.precision).model_copy(update={"backend": case.backend}),
         parameters=network.cost.parameters,
         macs=network.cost.macs,
         bytes_on_disk=weight_bytes(case.subject),
+        compute=getattr(served, "compute_seconds", None),
     )
 
 
@@ -148,7 +187,7 @@ def torch_for(case: Case) -> Any:
     return torch
 
 
-def weight_bytes(checkpoint: Path) -> int:
-    """Size of a checkpoint's weights."""
-    files = [checkpoint] if checkpoint.is_file() else checkpoint.glob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+def weight_bytes(checkpoint: Path) -> int | None:
+    """Size of a checkpoint's weights; None where a library keeps them."""
+    files = [checkpoint] if checkpoint.is_file() else list(checkpoint.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files) if files else None

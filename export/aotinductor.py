@@ -23,17 +23,23 @@ from zoo.engines.aotinductor import AotInductor, library, stale, this_processor
 from zoo.engines.backend import Backend
 from zoo.engines.bundle import Bundle
 from zoo.engines.manifest import Precision
-from zoo.engines.precision import graph_of
+from zoo.engines.precision import Executed, graph_of
 from zoo.engines.sidecar import Sidecar, engine_key
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.files import sha256
 from zoo.learn import checkpoint
 from zoo.learn.networks import Normalised, evaluate
+from zoo.learn.serving import Edges
 from zoo.progress import track
 
 BATCH = (1, 8, 32)
-# Left alone, the number of threads would be part of the compiled code, and `threads=` could not be kept.
-SETTINGS: dict[str, Any] = {"cpp.dynamic_threads": True}
+BY_DEVICE = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}  # many layers have no fp16 kernel on a CPU
+SETTINGS: dict[str, dict[str, Any]] = {
+    # Left alone, the number of threads would be part of the compiled code, and `threads=` could not be kept.
+    "cpu": {"cpp.dynamic_threads": True},
+    # Every kernel that could compute a layer is timed, and the best one's tiles are tuned.
+    "cuda": {"max_autotune": True, "coordinate_descent_tuning": True},
+}
 
 
 def build(
@@ -41,43 +47,51 @@ def build(
 ) -> tuple[Sidecar, bool]:
     """Compile the checkpoint `source` into the bundle: the package's sidecar, and whether it had to be built.
 
-    `precision`: fp32, or fp16 on a GPU. Raises `InputError` when the checkpoint is not the one of the bundle,
-    `EnvironmentProblem` when torch's compiler does not work here (it needs a C++ compiler).
+    `precision`: fp32; bf16, an execution of the fp32 graph; fp16 on a GPU. Raises `InputError` when the checkpoint is
+    not the one of the bundle, `EnvironmentProblem` when torch's compiler does not work here (it needs a C++ compiler).
     """
-    if precision not in {"fp32", "fp16"} or (precision, device) == ("fp16", "cpu"):
-        raise InputError(f"aotinductor builds fp32, and fp16 for cuda, not {precision} for {device}")
+    if device not in BY_DEVICE:
+        raise InputError(f"aotinductor builds for cpu and cuda: there is no device '{device}'")
+    if precision not in BY_DEVICE[device]:
+        raise InputError(f"aotinductor builds {', '.join(BY_DEVICE[device])} for {device}, not {precision}")
     check_batch(batch, bundle)
     path = checkpoint.find(source)
     known = bundle.manifest.provenance.get("checkpoint_sha256")
     if known is not None and known != sha256(path):
         raise InputError(f"{path} is not the checkpoint that {bundle.path} was exported from")
-    chosen = graph_of(bundle, "aotinductor", precision)
-    return install(bundle, _Maker(bundle, path, chosen, device, batch))
+    graph = graph_of(bundle, "aotinductor", precision)
+    return install(bundle, _Maker(bundle, path, cast("Executed", precision), graph, device, batch))
 
 
 class _Maker:
     def __init__(
-        self, bundle: Bundle, source: Path, precision: Precision, device: str, batch: tuple[int, int, int]
+        self,
+        bundle: Bundle,
+        source: Path,
+        precision: Executed,
+        graph: Precision,
+        device: str,
+        batch: tuple[int, int, int],
     ) -> None:
         self._bundle, self._source, self._precision, self._device = bundle, source, precision, device
         self._batch = batch
         self._here = this_processor(device)
-        self._graph, self._entry = graph_entry(bundle, precision)
+        self._graph, self._entry = graph_entry(bundle, graph)
 
     @property
     def key(self) -> str:
         return engine_key("aotinductor", self._precision, self._here.name, self._here.kind, torch.__version__)
 
     def fresh(self, existing: Sidecar) -> bool:
-        same = existing.graph == self._entry and existing.batch == self._batch and existing.device == self._device
+        mine = self._entry, self._batch, self._device, SETTINGS[self._device]
+        same = (existing.graph, existing.batch, existing.device, existing.settings) == mine
         return same and stale(existing, self._here, torch.__version__) is None
 
     def make(self, folder: Path) -> Sidecar:
-        network = folded_face(self._network())
-        module = self._half(network) if self._precision == "fp16" else network
+        module = self._in_precision(folded_face(self._network()))
         path = folder / "model.pt2"
         with track(f"compiling for {self._here.name}", 1.0) as advance:
-            self._compile(module.to(self._device), path)
+            self._compile(module.to(memory_format=torch.channels_last).to(self._device), path)
             advance()
         return Sidecar(
             schema="zoo.engine/1",
@@ -89,7 +103,7 @@ class _Maker:
             library=torch.__version__,
             processor=self._here,
             batch=self._batch,
-            settings=SETTINGS,
+            settings=SETTINGS[self._device],
             proof=None,
             selftest=None,
         )
@@ -109,10 +123,15 @@ class _Maker:
                 raise InputError(f"{self._source} is another network: it answers the bundle's self-test differently")
         return network
 
+    def _in_precision(self, network: Normalised) -> Normalised:
+        if self._precision == "bf16":  # it has the range of fp32, so that no layer has to be kept
+            return network.around(Edges(network.network, torch.bfloat16))
+        return self._half(network) if self._precision == "fp16" else network
+
     def _half(self, network: Normalised) -> Normalised:
         """The fp16 form, with the same layers in fp32 as in the bundle's graph; the ranges here are the self-test's."""
         form = half(network, self._bundle.selftest()["image"])
-        kept = self._bundle.manifest.graphs[self._precision].kept
+        kept = self._bundle.manifest.graphs["fp16"].kept
         if form.kept.keys() != kept.keys():
             raise InputError(f"the fp16 graph keeps {', '.join(kept)} in fp32, which cannot be repeated: build fp32")
         return form.network
@@ -123,9 +142,10 @@ class _Maker:
         example = torch.zeros(max(2, best), face.height, face.width, 3, dtype=torch.uint8, device=self._device)
         count = torch.export.Dim("batch", min=1, max=max(2, most))
         try:
+            settings = SETTINGS[self._device]
             with torch.no_grad(), _quiet():
                 program = torch.export.export(module, (example,), dynamic_shapes=({0: count},))
-                library()._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=SETTINGS)
+                library()._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
         except Exception as error:  # the exporter, the compiler and g++ each raise their own
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise EnvironmentProblem(f"torch cannot compile {self._bundle.manifest.name} here: {reason}") from error

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-PRECISIONS = {"tensorrt": ("fp16", "int8", "fp32"), "aotinductor": ("fp32", "fp16")}  # the first is the usual one
+PRECISIONS = {
+    "tensorrt": ("fp16", "int8", "fp32"),
+    "aotinductor": ("fp32", "fp16", "bf16"),
+}  # the first is the usual one
 
 
 @app.command()
@@ -24,7 +27,7 @@ def build(
     bundle: Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")],
     backend: Annotated[str, typer.Option(help="tensorrt or aotinductor.")],
     precision: Annotated[
-        str | None, typer.Option(help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), fp16.")
+        str | None, typer.Option(help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), bf16, fp16.")
     ] = None,
     batch: Annotated[str, typer.Option(help="MIN,OPT,MAX images: what is taken, where it is fastest.")] = "1,8,32",
     device: Annotated[str | None, typer.Option(help="aotinductor: cpu (default) or cuda. tensorrt: cuda.")] = None,

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.calibrate import measure
 from export.half import LARGEST, MARGIN, reaches
 from export.macs import cost
-from export.module import MEAN, STD, check_channels, framing_of, task_of
+from export.module import check_channels, framing_of, task_of
 from export.onnx import MAX_BATCH, OPSET, layer_names, opset, strip, to_bytes
 from export.onnx_file import OLDEST, Face, face_of, output_of, read_graph
 from export.packing import PRECISIONS, Evidence, Options, pack_source
@@ -27,6 +27,7 @@ from zoo.engines.tasks import Task
 from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
 from zoo.images import Pixels
+from zoo.learn.library import MEAN, STD
 
 PREFIX = "network."  # of everything inside the face, so that no name meets another
 ENDS = {"classification": "Softmax", "tagging": "Sigmoid"}  # what turns logits into scores: engines do that

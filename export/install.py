@@ -10,6 +10,7 @@ from zoo.engines.backend import Backend
 from zoo.engines.bundle import Bundle
 from zoo.engines.engine import Engine
 from zoo.engines.manifest import Precision
+from zoo.engines.precision import graph_of
 from zoo.engines.sidecar import Named, SelfTest, Sidecar
 from zoo.errors import InputError, VerdictError
 from zoo.files import atomic_folder, locked, sha256
@@ -67,7 +68,8 @@ def _existing(folder: Path) -> Sidecar | None:
 
 
 def _tested(bundle: Bundle, maker: Maker, folder: Path, draft: Sidecar) -> SelfTest:
-    engine = Engine(bundle, draft.precision, draft.precision, maker.open(folder, draft))
+    graph = graph_of(bundle, draft.backend, draft.precision)
+    engine = Engine(bundle, draft.precision, graph, maker.open(folder, draft))
     outcome = selftest.check(engine)
     if not outcome.passed:
         raise VerdictError(

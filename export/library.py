@@ -12,16 +12,15 @@ import numpy as np
 
 from export.checkpoint import CALIBRATION_IMAGES, evidence
 from export.foreign import pack_onnx, side_of
-from export.module import MEAN, STD, framing_of, pack
+from export.module import framing_of, pack
 from export.packing import PRECISIONS, Evidence, Options
 from zoo import data
 from zoo.data import DataConfig, ImageSet
 from zoo.engines.manifest import Manifest, Precision
 from zoo.errors import InputError
+from zoo.learn.library import LIBRARIES, MEAN, STD, usual
 from zoo.learn.networks import build
 from zoo.learn.recipe import Network
-
-LIBRARIES = ("timm:", "torchvision:")
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,9 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
         )
     if not given.weights:
         raise InputError(f"{source} has no weights yet: --weights FILE, or --weights hub for the library's own")
-    usual = _usual(source)
-    size = given.size or usual.size
-    labels, images = _images(given, size, given.resize or usual.resize(size))
+    habit = usual(source)
+    size = given.size or habit.size
+    labels, images = _images(given, size, given.resize or habit.resize(size))
     spec = Network(model=source, weights=given.weights)
     module = build(spec, classes=len(labels), size=size)
     return pack(
@@ -82,45 +81,13 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
         labels=labels,
         size=size,
         evidence=images,
-        mean=given.mean or usual.mean,
-        std=given.std or usual.std,
-        resize=given.resize or usual.resize(size),
+        mean=given.mean or habit.mean,
+        std=given.std or habit.std,
+        resize=given.resize or habit.resize(size),
         precisions=given.precisions,
         provenance={"model": source, "weights": Path(given.weights).name},
         options=given.options,
     )
-
-
-@dataclass(frozen=True)
-class _Usual:
-    """How a library feeds its model: side in pixels, share of the resized picture that the crop keeps, channels."""
-
-    size: int
-    crop: float
-    mean: Sequence[float]
-    std: Sequence[float]
-
-    def resize(self, size: int) -> int:
-        return round(size / self.crop)
-
-
-def _usual(source: str) -> _Usual:
-    library, _, name = source.partition(":")
-    if library == "torchvision":
-        from torchvision import models
-
-        try:
-            known = models.get_model_weights(name)["DEFAULT"].transforms()
-        except (KeyError, ValueError):  # no such model (`build` says so), or one without weights of its own
-            return _Usual(224, 0.875, MEAN, STD)
-        size = known.crop_size[0]
-        return _Usual(size, size / known.resize_size[0], known.mean, known.std)
-    import timm
-
-    if not timm.is_model(name):  # `build` says which there are
-        return _Usual(224, 0.875, MEAN, STD)
-    entry = timm.get_pretrained_cfg(name)
-    return _Usual(entry.input_size[1], entry.crop_pct, entry.mean, entry.std)
 
 
 def _images(given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:

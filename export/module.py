@@ -16,9 +16,8 @@ from zoo.engines.manifest import Manifest, Precision
 from zoo.engines.tasks import TASKS, Task
 from zoo.errors import InputError, first_line, nearest
 from zoo.images import Framing
+from zoo.learn.library import MEAN, STD
 from zoo.learn.networks import Normalised, weights_sha256
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels scaled to 0..1
 
 
 def pack(

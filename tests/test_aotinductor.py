@@ -11,7 +11,7 @@ import pytest
 from conftest import one_line
 
 import zoo
-from zoo.engines import sidecar
+from zoo.engines import selftest, sidecar
 from zoo.errors import InputError
 
 pytestmark = pytest.mark.slow
@@ -40,6 +40,22 @@ def test_a_package_gives_the_graphs_answers(built, run):
     np.testing.assert_allclose(engine(images), expected, atol=1e-4)
     np.testing.assert_allclose(engine(images[:1]), expected[:1], atol=1e-4)
     assert (engine.describe()["threads"], engine.describe()["backend"]) == (1, "aotinductor")
+
+
+def test_bf16_is_built_beside_it_and_is_a_precision_of_its_own(built, run, tmp_path):
+    from export.aotinductor import build
+    from zoo.engines import Bundle
+
+    copy = shutil.copytree(built, tmp_path / "copy.zoo")
+    about, made = build(Bundle.open(copy), run.folder / "vgg", "bf16", batch=(1, 4, 8))
+    assert made
+    assert (about.precision, about.graph.name) == ("bf16", "model.fp32.onnx")
+    images = run.splits.test.images
+    engine, exact = zoo.load(copy, backend="aotinductor", precision="bf16"), zoo.load(copy)
+    assert (engine.describe()["precision"], engine.describe()["graph"]) == ("bf16", "fp32")
+    difference = np.abs(engine(images) - exact(images)).max()
+    assert 0 < difference <= 8e-2 * np.abs(exact(images)).max()
+    assert selftest.check(engine).tolerance > selftest.check(exact).tolerance
 
 
 def test_verify_and_predict_know_it(built, zoo_command, pictures):

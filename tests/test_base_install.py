@@ -60,9 +60,7 @@ def test_without_a_compiler_there_is_a_wheel_of_python_alone(tmp_path):
     built, said = wheel(tmp_path / "nothing", PATH=str(empty))
     assert built.name.endswith("-py3-none-any.whl")
     assert "a wheel without libzoo, Python does its work: there is no cmake" in said
-    with pytest.raises(
-        AssertionError, match="libzoo cannot be built, and ZOO_BUILD_LIBRARY=1 asks for it"
-    ):
+    with pytest.raises(AssertionError, match="libzoo cannot be built, and ZOO_BUILD_LIBRARY=1 asks for it"):
         wheel(tmp_path / "wanted", PATH=str(empty), ZOO_BUILD_LIBRARY="1")
     assert not [name for name in zipfile.ZipFile(built).namelist() if "_libzoo" in name]
     if cmake := shutil.which("cmake"):

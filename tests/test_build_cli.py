@@ -54,8 +54,8 @@ def test_without_tensorrt_one_line_says_what_to_install(zoo_command, copy):
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [
-        ({"precision": "fp16"}, "not fp16 for cpu"),
-        ({"precision": "int8"}, "not int8 for cpu"),
+        ({"precision": "fp16"}, "builds fp32, bf16 for cpu, not fp16"),
+        ({"precision": "int8", "device": "cuda"}, "builds fp32, fp16, bf16 for cuda, not int8"),
         ({"batch": (9, 8, 32)}, "MIN <= OPT <= MAX"),
         ({"device": "tpu"}, "no device 'tpu'"),
     ],
@@ -79,3 +79,14 @@ def test_another_checkpoint_is_not_the_bundles(copy, run):
     with pytest.raises(InputError, match="is another network: it answers"):
         build(Bundle(copy, unnamed), run.folder / "mobilenet_v2-control")
     assert not list((copy / "engines").glob("[!.]*"))
+
+
+def test_the_compilers_settings_exist():
+    """Torch ignores no unknown one at home: a name that it lost would end a build on a machine with a GPU only."""
+    from torch._inductor import config
+
+    from export.aotinductor import SETTINGS
+
+    for settings in SETTINGS.values():
+        for name in settings:
+            assert name in config.get_config_copy()

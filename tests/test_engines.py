@@ -101,7 +101,7 @@ def test_a_hint_that_openvino_does_not_follow_is_an_error(bundle_path, monkeypat
 
 
 def test_a_precision_of_another_backend_is_refused(bundle_path):
-    with pytest.raises(InputError, match="onnxruntime does not execute in bf16; openvino can"):
+    with pytest.raises(InputError, match="onnxruntime does not execute in bf16; openvino and aotinductor can"):
         zoo.load(bundle_path, precision="bf16")
 
 

@@ -77,7 +77,8 @@ def main() -> None:
         _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         code = EnvironmentProblem.exit_code
     if code == INTERRUPTED:  # typer turns Ctrl-C inside a command into this code
-        _say("interrupted; what was finished is kept: --resume continues a training, the same command a labelling")
+        again = "--resume continues a training or a `bench run`, the same command a labelling"
+        _say(f"interrupted; what was finished is kept: {again}")
     sys.exit(code if isinstance(code, int) else 0)
 
 

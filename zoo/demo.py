@@ -15,7 +15,7 @@ from bench.best import one_engine_each
 from bench.cases import EAGER, Case, Limits, Role
 from bench.report import write_report
 from bench.results import Results
-from bench.run import run as measure
+from bench.runner import run as measure
 from export.checkpoint import pack_checkpoint
 from zoo.data.sources import digit_scans
 from zoo.engines import RUNTIMES, Bundle, selftest

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from zoo.errors import InputError
+from zoo.errors import InputError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -38,9 +38,30 @@ def read_json(path: Path, model: type[Model], schema: str, *, missing: str) -> M
         raise InputError(f"{path}: {first_problem(error)}") from None
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first complaint of pydantic, in one line: where and what."""
+def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first complaint of pydantic, in one line: where and what. With the `model` a key that it does not know comes
+    with the nearest one that it does.
+    """
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    if model is not None and first["type"] == "extra_forbidden":
+        return f"unknown key '{where}'{nearest(str(first['loc'][-1]), keys_at(model, first['loc'][:-1]))}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
+
+
+def keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known at a place in a file: those of the model there, and none where there is no model."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = {(field.alias or name): field for name, field in model.model_fields.items()}
+        inner = [t for t in (fields[part].annotation, *get_args(fields[part].annotation)) if _is_model(t)]
+        if not inner:
+            return []
+        model = inner[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _is_model(candidate: Any) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, BaseModel)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.gate.from_results import key_of, same_host
+from bench.gate.from_results import called, key_of, same_host
 from bench.gate.verdict import signed
 from bench.results import Results, Row, Timing
 from bench.text import milliseconds
@@ -40,7 +40,7 @@ def compare(before: Results, after: Results) -> list[Comparison]:
 
 def _row(before: Row, after: Row) -> Comparison:
     old, new = before.timing, after.timing
-    title = f"{after.model} · {after.engine.text} · batch {after.batch} · {after.scope}"
+    title = f"{after.model} · {after.engine.text} · batch {after.batch} · {called(after)}"
     if old is None or new is None:
         before_ms, after_ms = (None if timing is None else timing.p50_ms for timing in (old, new))
         return Comparison(title, before_ms, after_ms, None, before.error or after.error or "")

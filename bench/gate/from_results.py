@@ -25,14 +25,24 @@ Key = tuple[str, str, int, str]
 
 def key_of(row: Row) -> Key:
     """What rows of two files must share to be compared."""
-    return row.model, row.engine.text, row.batch, row.scope
+    return row.model, row.engine.text, row.batch, called(row)
+
+
+def called(row: Row) -> str:
+    """The scope, and the variant where the engine was not called plainly."""
+    return row.scope if row.variant is None else f"{row.scope} {row.variant}"
 
 
 def same_host(files: Sequence[Results]) -> None:
-    """`InputError` unless all were measured on one machine."""
+    """`InputError` unless all were measured on one machine, and what ran on a GPU on one kind of GPU."""
     hosts = {results.host.fingerprint: results.host.summary for results in files}
     if len(hosts) > 1:
         raise InputError(f"results of different machines are never compared: {'; '.join(sorted(hosts.values()))}")
+    rows = [row for results in files for row in results.rows if row.gpu is not None]
+    for device in sorted({row.engine.device for row in rows}):
+        names = sorted({row.gpu.name for row in rows if row.gpu is not None and row.engine.device == device})
+        if len(names) > 1:
+            raise InputError(f"results of different GPUs are never compared: {device} was {' and '.join(names)}")
 
 
 def read_side(path: Path) -> list[Results]:
@@ -65,7 +75,7 @@ def _rows(files: Sequence[Results], key: Key) -> list[Row]:
 def _entry(before: list[Row], after: list[Row], book: Book) -> Entry:
     row, config = before[0], book.config
     benchmark = Benchmark(
-        name=f"{row.model} {row.engine.text} batch {row.batch} {row.scope}",
+        name=f"{row.model} {row.engine.text} batch {row.batch} {called(row)}",
         backend=row.engine.backend,
         precision=row.engine.precision,
         device=row.engine.device,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.charts import CONFIG, SCHEMA, Spec
-from bench.gate.from_results import key_of
+from bench.gate.from_results import called, key_of
 from bench.gate.receipt import save
 from bench.gate.verdict import signed
 from bench.report import chart_library, script_json
@@ -80,7 +80,7 @@ def history(found: Sequence[tuple[str, Results]]) -> list[Series]:
                 continue
             key = (*key_of(row), results.host.fingerprint)
             rows.setdefault(key, []).append((name, results, row.timing))
-            titles[key] = f"{row.model} · {row.engine.text} · batch {row.batch} · {row.scope}"
+            titles[key] = f"{row.model} · {row.engine.text} · batch {row.batch} · {called(row)}"
     return [_series(titles[key], values) for key, values in rows.items()]
 
 

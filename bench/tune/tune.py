@@ -9,7 +9,7 @@ from bench.accuracy import check
 from bench.cases import Case
 from bench.collect import Collection, turns
 from bench.results import Row
-from bench.run import measure_case
+from bench.runner import measure_case
 from bench.tune.judge import Entry, Standing, best, entry, too_inaccurate
 from bench.tune.wish import Kind, Wish, check_case, kinds, timed_cases
 from zoo.engines import Bundle, tuned

@@ -88,6 +88,7 @@ def check_case(bundle: Bundle, kind: Kind, wish: Wish) -> Case:
         batches=(1,),
         evaluation=wish.evaluation,
         selftest=wish.evaluation is None and recorded,
+        energy=False,
         limits=CHECK,
     )
 
@@ -103,6 +104,7 @@ def timed_cases(bundle: Bundle, kind: Kind, wish: Wish) -> list[Case]:
             device=wish.device,
             threads=threads,
             batches=tuple(sorted(wish.batches)) or BATCHES[wish.aim],
+            energy=False,
             limits=Limits(seconds=wish.seconds),
         )
         for threads in (wish.threads or _threads(wish.device))

@@ -9,8 +9,9 @@ from typer.main import get_command
 
 from bench import plan as planning
 from bench.cases import Limits
+from bench.choices import Choices
 from bench.cli import app
-from bench.plan import Choices, plan
+from bench.plan import plan
 from bench.results import Results, read_results
 from zoo.engines.manifest import Manifest
 from zoo.errors import EnvironmentProblem, InputError
@@ -93,11 +94,14 @@ def test_json_prints_the_results_and_a_rows_command_measures_it_again(
         (["BUNDLE", "--time-limit", "0"], "--time-limit must be more than 0"),
         (["BUNDLE", "--evaluate", "nowhere"], "no such folder of labelled images: nowhere"),
         (["nowhere.zoo"], "no such bundle: nowhere.zoo"),
-        (["--teacher", "run:nowhere"], "no such teacher: nowhere"),
-        (["--teacher", "resnet18"], "--teacher resnet18: write run:DIR"),
-        (["BUNDLE", "--precision", "bf16", "--backend", "onnxruntime"], "does not execute in bf16; openvino can"),
-        (["BUNDLE", "--scope", "picture"], "no scope called 'picture'; there are: call, image"),
-        (["BUNDLE", "--scope", "image"], "--scope image and --photos DIR belong together"),
+        (["--teacher", "run:nowhere"], "no such checkpoint: nowhere"),
+        (["--teacher", "resnet18"], "--teacher resnet18: write one of run:DIR, timm:NAME"),
+        (
+            ["BUNDLE", "--precision", "bf16", "--backend", "onnxruntime"],
+            "does not execute in bf16; openvino and aotinductor can",
+        ),
+        (["BUNDLE", "--scope", "picture"], "no scope called 'picture'; there are: compute, call, image"),
+        (["BUNDLE", "--scope", "image"], "scope image and photos belong together: --scope image --photos DIR"),
         (["BUNDLE", "--scope", "image", "--photos", "nowhere"], "no such folder of photos: nowhere"),
         (["BUNDLE", "--peer", "openvino"], "no peer called 'openvino'.*did you mean 'openvino-default'"),
         (["BUNDLE", "--peer", "torch-compile"], "--peer torch-compile: write torch-compile=DIR"),

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from rows import HOST, family, row
 
 from bench.cases import Case
+from bench.evidence import Gpu
 from bench.host import this_host
 from bench.results import MIN_CALLS_FOR_P99, SCHEMA, Results, Timing, read_results
 from zoo.errors import EnvironmentProblem, InputError
@@ -50,7 +51,9 @@ def edited(tmp_path: Path, change) -> Path:
         (lambda data: data.pop("schema"), "schema None is not known"),
         (lambda data: data.update(extra=1), "extra: Extra inputs are not permitted"),
         (lambda data: data.pop("host"), "host: Field required"),
-        (lambda data: data["rows"][0]["timing"].update(p50_ms=float("nan")), "rows.0.timing.p50_ms: .*greater than 0"),
+        (lambda data: data["rows"][0]["timing"].update(p50_ms=float("nan")), "rows.0.timing.p50_ms: .*finite number"),
+        (lambda data: data["rows"][0]["timing"].update(p50_ms=0), "rows.0.timing.p50_ms: .*greater than 0"),
+        (lambda data: data["rows"][0]["timing"].update(p99_ms=float("inf")), "rows.0.timing.p99_ms: .*finite number"),
         (lambda data: data["rows"][0].update(error="x"), "rows.0: a row has either a timing or an error"),
         (lambda data: data["rows"][0]["engine"].update(precision="fp8"), "rows.0.engine.precision: .*fp32"),
     ],
@@ -130,3 +133,12 @@ def test_schema_can_be_published() -> None:
     schema = Results.model_json_schema(by_alias=True)
     assert schema["properties"]["schema"]["const"] == SCHEMA
     assert schema["additionalProperties"] is False
+
+
+def test_a_gpu_that_two_processes_saw_is_one_with_all_that_was_seen() -> None:
+    seen = Gpu(name="A", memory=5, power_state="P0", sm_mhz=(1700, 1900), throttle=["power cap"], busy=0)
+    again = Gpu(name="A", memory=None, power_state="P0", sm_mhz=(1800, 1980), throttle=[], busy=12)
+    both = seen.joined(again)
+    assert (both.memory, both.sm_mhz, both.throttle, both.busy) == (5, (1700, 1980), ["power cap"], 12)
+    dark = Gpu(name="A", memory=None, power_state=None, sm_mhz=None, throttle=[])
+    assert dark.joined(dark) == dark

@@ -12,8 +12,10 @@ from tiny import LABELS, SIDE, colour_folder, tiny_bundle
 
 from bench.accuracy import labelled_images
 from bench.cases import Case, Limits
+from bench.collect import Collection, turns
+from bench.gpu import Device
 from bench.results import read_results
-from bench.run import run
+from bench.runner import run
 from zoo.errors import InputError
 
 QUICK = Limits(seconds=0.3, min_rounds=6)
@@ -89,7 +91,7 @@ def test_a_library_that_raises_is_a_row_with_its_one_line(bundle: Path) -> None:
     unfit = case(bundle, backend="nonsense", batches=(1,))
     reasons = [row.error for row in run([broken, unfit]).rows]
     assert reasons == [
-        "onnxruntime has no device 'tpu'; there are: cpu, cuda",
+        "onnxruntime has no device 'tpu'; there are: cpu, cuda, cuda:1 and so on",
         "no backend called 'nonsense'; there are: onnxruntime, openvino, tensorrt, aotinductor",
     ]
 
@@ -119,7 +121,7 @@ START = """
 import sys
 from pathlib import Path
 from bench.cases import Case
-from bench.run import run
+from bench.runner import run
 run([Case.model_validate_json(line) for line in sys.stdin], out=Path(sys.argv[1]))
 """
 
@@ -226,7 +228,7 @@ def test_a_checkpoint_is_measured_in_torch_eager(tmp_path: Path) -> None:
     assert row.accuracy is not None
     assert row.accuracy.images == 6
     (refused,) = run([eager.model_copy(update={"precision": "int8"})]).rows
-    assert refused.error == "torch is measured in fp32 on the cpu, not in int8 on cpu"
+    assert refused.error == "torch runs in fp32, bf16 on cpu, not in int8"
 
 
 def test_labelled_images_are_listed_in_order(tmp_path: Path) -> None:
@@ -258,3 +260,88 @@ def test_the_tiny_bundle_is_a_valid_bundle(bundle: Path) -> None:
     vectors = engine.bundle.selftest()
     assert engine(vectors["image"]) == pytest.approx(vectors["int8"], abs=1e-3)
     assert json.loads((bundle / "manifest.json").read_text())["schema"] == "zoo.bundle/1"
+
+
+def test_a_row_says_how_it_started_how_many_it_serves_what_it_costs_and_where_the_time_goes(bundle: Path) -> None:
+    full = {"threads": 1, "streams": (1, 2), "layers": True, "limits": Limits(seconds=0.1, min_rounds=6)}
+    cases = [case(bundle, batches=(1, 4), **full), case(bundle, backend="openvino", batches=(2,), **full)]
+    one, four, openvino = run(cases).rows
+    assert one.start is not None
+    assert openvino.start is not None
+    assert four.start is None  # the process had answered before
+    assert min(one.start.load_ms, one.start.first_call_ms) > 0
+    for row, kinds in ((one, {"ReduceMean", "Gemm"}), (four, {"ReduceMean", "Gemm"}), (openvino, {"FullyConnected"})):
+        assert row.error is None
+        assert [(level.streams, level.calls > 0) for level in row.saturation] == [(1, True), (2, True)]
+        assert row.energy is not None
+        assert row.energy.source == "rapl" or "the CPU" in (row.energy.reason or "")
+        assert row.gpu is None
+        assert row.layers
+        assert kinds <= {layer.kind for layer in row.layers}
+        assert all(layer.ms >= 0 and layer.name for layer in row.layers)
+        assert (row.peak_memory or 0) > 10_000_000
+
+
+def test_nothing_is_measured_that_was_not_asked_for_and_passes_do_it_once(bundle: Path) -> None:
+    (plain,) = run([case(bundle, batches=(1,), energy=False)]).rows
+    assert (plain.energy, plain.saturation, plain.layers) == (None, [], None)
+    full = case(bundle, batches=(1,), streams=(2,), layers=True)
+    (row,) = run([full], passes=2).rows
+    assert row.energy is not None
+    assert len(row.saturation) == 1
+    assert row.layers
+    turned = [one for _, one in turns(Collection([full]), 2)]
+    assert [(one.streams, one.layers, one.energy) for one in turned] == [((2,), True, True), ((), False, False)]
+
+
+def test_scopes_and_devices_that_are_not_there_are_rows_with_their_reason(bundle: Path) -> None:
+    compute = case(bundle, scope="compute", batches=(1,))
+    gpu = case(bundle, device="cuda:0", variant="cold-l2", batches=(1, 2))
+    rows = run([compute, gpu, case(bundle, batches=(1,))]).rows
+    assert rows[0].error == (
+        "onnxruntime on cpu has no scope compute: a CPU has no memory apart from the host's: scope call is all that it "
+        "takes"
+    )
+    assert [(row.batch, row.variant, row.engine.device) for row in rows[1:3]] == [
+        (1, "cold-l2", "cuda:0"),
+        (2, "cold-l2", "cuda:0"),
+    ]
+    assert all("no GPU here" in (row.error or "") for row in rows[1:3])
+    assert rows[3].error is None
+
+
+def test_a_gpu_that_is_not_among_those_there_is_refused_before_anything_is_measured(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Device(place=0, name="NVIDIA Test", uuid="GPU-1", handle=None)
+    monkeypatch.setattr("bench.gpu.devices", lambda environment: [there])
+    out = tmp_path / "results.json"
+    with pytest.raises(InputError, match=r"no device 'cuda:7'; there are: cpu, cuda:0 \(NVIDIA Test, GPU-1\)"):
+        run([case(bundle), case(bundle, device="cuda:7")], out=out)
+    assert not out.exists()
+
+
+def test_the_child_sees_only_the_gpu_that_was_asked_for(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [Device(place=place, name="NVIDIA Test", uuid=f"GPU-{place}", handle=None) for place in range(3)]
+    monkeypatch.setattr("bench.gpu.devices", lambda environment: there)
+    child = """
+import json, os, sys
+with open(sys.argv[1], "a") as report:
+    print(json.dumps({"error": os.environ["CUDA_VISIBLE_DEVICES"]}), file=report)
+sys.exit(4)
+"""
+    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", child])
+    (row,) = run([case(bundle, device="cuda:1", batches=(1,))]).rows
+    assert (row.error, row.engine.device) == ("GPU-1", "cuda:1")
+
+
+def test_times_are_kept_when_what_is_measured_after_them_fails(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = "import sys, bench.session as s; s.saturate = None; import bench.child as c; from pathlib import Path; "
+    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"])
+    (row,) = run([case(bundle, batches=(1,), streams=(2,))]).rows
+    assert row.timing is not None
+    assert row.error is None
+    assert row.saturation == []
+    assert "its times are kept, what is measured after them is not whole: TypeError" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bench.cli import app
 from zoo.learn.pace import WAYS, Pace
 
-QUICK = ["digits", "--student", "vgg", "--steps", "5", "--rounds", "2"]
+QUICK = ["digits", "--student", "vgg", "--steps", "7", "--rounds", "2"]
 
 
 def test_every_way_is_measured_in_every_round():
@@ -30,7 +30,7 @@ def test_ratios_are_taken_within_a_round():
     ("arguments", "said"),
     [
         (["digits", "--student", "vgh"], "no student 'vgh'"),
-        (["digits", "--steps", "3"], "too few"),
+        (["digits", "--steps", "5"], "too few"),
         (["keypoints_cnn"], "names no network as teacher"),
     ],
 )

@@ -10,6 +10,7 @@ from rows import HOST, results, row
 from typer.main import get_command
 
 from bench.cli import app
+from bench.evidence import Gpu
 from bench.gate.compare import ADVICE, compare
 from bench.gate.config import Benchmark, GateConfig
 from bench.gate.from_results import judge
@@ -17,6 +18,7 @@ from bench.gate.history import history, read_folder
 from zoo.errors import Inconclusive, InputError, VerdictError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+TEST_GPU = Gpu(name="NVIDIA A", memory=None, power_state="P0", sm_mhz=(1755, 1980), throttle=[])
 OTHER_HOST = HOST.model_copy(update={"cpu": "Another CPU"})
 
 
@@ -105,6 +107,10 @@ def test_compare_refuses_other_hosts_and_scopes_and_says_nothing_without_raw_rou
     one = results(net(1.0))
     with pytest.raises(InputError, match="different machines"):
         compare(one, one.model_copy(update={"host": OTHER_HOST}))
+    there = [results(net(1.0, gpu=TEST_GPU.model_copy(update={"name": name}))) for name in ("NVIDIA A", "NVIDIA B")]
+    with pytest.raises(InputError, match="results of different GPUs are never compared: cpu was NVIDIA A and NVIDIA B"):
+        compare(*there)
+    assert compare(there[0], there[0])
     scoped = one.model_copy(update={"rows": [one.rows[0].model_copy(update={"scope": "image"})]})
     with pytest.raises(InputError, match="times of different scopes are never compared: call and image"):
         compare(one, scoped)

@@ -18,7 +18,7 @@ from bench.collect import Collection, turns
 from bench.photos import in_batches
 from bench.report import render
 from bench.results import Results
-from bench.run import run
+from bench.runner import run
 from bench.text import markdown
 from zoo.errors import InputError
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import ctypes
 import enum
 import itertools
+import math
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 
 class Gpu:
@@ -24,6 +27,8 @@ class Gpu:
         self.streams: dict[int, Stream] = {}
         self.log: list[str] = []
         self.captures = 0
+        self.count = 1  # GPUs of this kind
+        self.current = 0
         self.fail: set[str] = set()  # calls that report an error
 
     def used(self) -> int:
@@ -33,6 +38,12 @@ class Gpu:
     def at(self, address: int, size: int) -> None:
         """Fails when that memory is not there."""
         assert any(start <= address and address + size <= start + len(block) for start, block in self.memory.items())
+
+    def array(self, address: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """What lies there."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        self.at(address, size)
+        return np.frombuffer((ctypes.c_uint8 * size).from_address(address), dtype).reshape(shape)
 
 
 class Stream:
@@ -79,8 +90,17 @@ def make(gpu: Gpu) -> ModuleType:
 
     @call
     def cudaGetDeviceProperties(device: int) -> Any:  # noqa: N802
-        assert device == 0
+        assert device < gpu.count
         return SimpleNamespace(name=gpu.name.encode(), major=gpu.capability[0], minor=gpu.capability[1])
+
+    @call
+    def cudaGetDeviceCount() -> int:  # noqa: N802
+        return gpu.count
+
+    @call
+    def cudaSetDevice(device: int) -> None:  # noqa: N802
+        assert device < gpu.count
+        gpu.current = device
 
     @call
     def cudaDriverGetVersion() -> int:  # noqa: N802

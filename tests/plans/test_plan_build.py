@@ -165,6 +165,10 @@ def test_graphs_are_captured_once_for_each_batch_size(copy, run, world):
     backend = engine.backend
     assert backend.compute_seconds(images[:4], 3) == [pytest.approx(1e-3)] * 3
     assert backend._plan.compute_seconds(images[:4], 0) == []
+    waiting = []
+    streams = world.gpu.streams
+    backend.compute_seconds(images[:4], 2, before=lambda: waiting.append([len(one.queue) for one in streams.values()]))
+    assert waiting == [[0], [0]]  # nothing is under way when the cache is emptied
 
 
 def test_everything_is_freed_in_the_right_order(copy, run, world):

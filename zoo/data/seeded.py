@@ -7,7 +7,7 @@ is shown is what its teacher answered.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,7 @@ class SeededCrop:
     flip: bool = True
     jitter: float = 0.0
     seed: int = 0
+    anywhere: ClassVar[bool] = False  # numpy's generator draws them
 
     @property
     def fingerprint(self) -> str:

@@ -7,7 +7,7 @@ the labels stay exactly those that an online teacher would give under the same a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,11 @@ class Views(Protocol):
     """A set of views. View `views[i]` of the image that is number `indices[i]` of its set is the same pixels always,
     whatever else is in the batch. Both are int64 [N], on any device.
     """
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether views are drawn wherever their numbers lie, a GPU included; otherwise the CPU has to know them."""
+        ...
 
     @property
     def count(self) -> int:
@@ -63,6 +68,7 @@ class CropFlip:
 
     pad: int
     flip: bool
+    anywhere: ClassVar[bool] = True
 
     @property
     def count(self) -> int:

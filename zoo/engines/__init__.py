@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from zoo.engines import tuned
-from zoo.engines.backend import BACKENDS, DEVICES, RUNTIMES, backend_class
+from zoo.engines.backend import BACKENDS, DEVICES, RUNTIMES, backend_class, replaying
 from zoo.engines.bundle import Bundle
 from zoo.engines.decoding import Points, Prediction, Scores
 from zoo.engines.engine import Engine
@@ -27,6 +27,7 @@ def load(
     precision: str | None = None,
     device: str | None = None,
     threads: int | None = None,
+    cuda_graph: bool = False,
 ) -> Engine:
     """Load a bundle as an engine.
 
@@ -34,11 +35,12 @@ def load(
     this machine cannot run, as a stale plan, is skipped with a line in the log that says why. `precision`: one of the
     bundle's graphs, or with openvino `bf16` (fp32); `device`: cpu, but cuda for tensorrt; `threads`: None takes every
     core that this process may use. With nothing asked for, what `zoo tune` chose for this bundle on this machine is
-    taken, if it was ever run. What is asked for is what runs, or it is an error. The graph's hash is checked before it
+    taken, if it was ever run. `cuda_graph`: record the launches of a GPU once and replay them, where the backend does
+    not do so anyway. What is asked for is what runs, or it is an error. The graph's hash is checked before it
     is used.
     """
     bundle = path if isinstance(path, Bundle) else Bundle.open(path)
-    nothing_asked = all(asked is None for asked in (backend, precision, device, threads))
+    nothing_asked = not cuda_graph and all(asked is None for asked in (backend, precision, device, threads))
     if nothing_asked and (engine := _tuned(bundle)) is not None:
         return engine
     names = [name.strip() for name in (backend or BACKEND).split(",")]
@@ -46,10 +48,10 @@ def load(
         backend_class(name)  # a mistake in the last is a mistake, also where the first one runs
     for name, following in pairwise(names):
         try:
-            return _open(bundle, name, precision or PRECISION, device, threads)
+            return _open(bundle, name, precision or PRECISION, device, threads, cuda_graph=cuda_graph)
         except EnvironmentProblem as problem:
             log.warning("%s is skipped in favour of %s: %s", name, following, problem)
-    return _open(bundle, names[-1], precision or PRECISION, device, threads)
+    return _open(bundle, names[-1], precision or PRECISION, device, threads, cuda_graph=cuda_graph)
 
 
 def _tuned(bundle: Bundle) -> Engine | None:
@@ -68,7 +70,14 @@ def _tuned(bundle: Bundle) -> Engine | None:
 
 
 def _open(
-    bundle: Bundle, backend: str, precision: str, device: str | None, threads: int | None, batch: int | None = None
+    bundle: Bundle,
+    backend: str,
+    precision: str,
+    device: str | None,
+    threads: int | None,
+    batch: int | None = None,
+    *,
+    cuda_graph: bool = False,
 ) -> Engine:
     kind = backend_class(backend)
     graph = graph_of(bundle, backend, precision)
@@ -76,4 +85,6 @@ def _open(
         raise InputError(f"threads must be at least 1, not {threads}")
     file = bundle.file(bundle.manifest.graphs[graph].file)
     device = device or DEVICES.get(backend, DEVICE)
-    return Engine(bundle, precision, graph, kind(file, precision=precision, device=device, threads=threads), batch)
+    more = replaying(kind) if cuda_graph else {}
+    made = kind(file, precision=precision, device=device, threads=threads, **more)
+    return Engine(bundle, precision, graph, made, batch)

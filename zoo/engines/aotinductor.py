@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines import sidecar
+from zoo.engines.cuda import gpu_number
 from zoo.engines.machine import CPU_INFO, cores, cpu_model
 from zoo.engines.sidecar import Processor, Sidecar
 from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
@@ -20,6 +22,8 @@ class AotInductor:
     """One loaded package. The package locks itself, so that callers on several threads wait for each other."""
 
     name = "aotinductor"
+    # GPU time of each of so many runs on those images, copies apart: the scope `compute`. Only on a GPU.
+    compute_seconds: Callable[[npt.NDArray[np.uint8], int], list[float]]
 
     def __init__(
         self,
@@ -29,25 +33,40 @@ class AotInductor:
         device: str,
         threads: int | None,
         built: tuple[Path, Sidecar] | None = None,
+        cuda_graph: bool = False,
     ) -> None:
-        """`built`: folder and sidecar of a package that is not yet in its place beside the graph."""
+        """`built`: folder and sidecar of a package that is not yet in its place beside the graph. `cuda_graph`: on a
+        GPU, record the launches for each batch size once and replay them.
+        """
         torch = library()
         here = this_processor(device)
+        number = gpu_number(device)
+        if cuda_graph and number is None:
+            raise InputError("cuda_graph is for device 'cuda'")
 
         def misfit(candidate: Sidecar) -> str | None:
             return stale(candidate, here, torch.__version__)
 
         folder, self.about = built or sidecar.find(
-            graph, backend=self.name, precision=precision, device=device, misfit=misfit
+            graph, backend=self.name, precision=precision, device=device.partition(":")[0], misfit=misfit
         )
         package = sidecar.artefact(folder, self.about)
         self._torch, self.device = torch, device
         self.threads = threads or cores()
         try:
-            self._model = torch._inductor.aoti_load_package(str(package))
+            # A package that may be run by several threads at once keeps events between them: no graph can hold those.
+            self._model = torch._inductor.aoti_load_package(
+                str(package), run_single_threaded=cuda_graph, device_index=-1 if number is None else number
+            )
         except (RuntimeError, OSError) as error:
             reason = first_line(error)
             raise EnvironmentProblem(f"torch cannot load {package.name}: {reason}") from error
+        self._answer: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]] = self._on_the_cpu
+        if number is not None:
+            from zoo.engines.torch_lanes import Lanes
+
+            lanes = Lanes(self._model, torch.device("cuda", number), torch.cuda, record=cuda_graph)
+            self._answer, self.compute_seconds = lanes.run, lanes.compute_seconds
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the package takes go in several batches."""
@@ -55,14 +74,14 @@ class AotInductor:
         parts = [self._answer(images[start : start + most]) for start in range(0, len(images), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _answer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _on_the_cpu(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         torch = self._torch
         if torch.get_num_threads() != self.threads:  # a setting of each calling thread, not of the package
             torch.set_num_threads(self.threads)
         pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # read-only ones are copied
         with torch.inference_mode():
-            answers = self._model(pixels.to(self.device))
-        found: npt.NDArray[np.float32] = answers.cpu().numpy()
+            answers = self._model(pixels)
+        found: npt.NDArray[np.float32] = answers.numpy()
         return found
 
     def versions(self) -> dict[str, Any]:
@@ -84,13 +103,16 @@ def this_processor(device: str) -> Processor:
     """What a package would be compiled for here."""
     if device == "cpu":
         return this_cpu()
-    if device != "cuda":
-        raise InputError(f"aotinductor has no device '{device}'; there are: cpu, cuda")
+    number = gpu_number(device)
+    if number is None:
+        raise InputError(f"aotinductor has no device '{device}'; there are: cpu, cuda, cuda:1 and so on")
     torch = library()
-    if not torch.cuda.is_available():
-        raise EnvironmentProblem("torch sees no GPU here: aotinductor cannot use device 'cuda'")
-    major, minor = torch.cuda.get_device_capability()
-    return Processor(name=torch.cuda.get_device_name(), kind=f"{major}.{minor}", driver=torch.version.cuda)
+    if number >= torch.cuda.device_count():
+        raise EnvironmentProblem(
+            f"torch sees {torch.cuda.device_count()} GPUs here: aotinductor cannot use device '{device}'"
+        )
+    major, minor = torch.cuda.get_device_capability(number)
+    return Processor(name=torch.cuda.get_device_name(number), kind=f"{major}.{minor}", driver=torch.version.cuda)
 
 
 def this_cpu() -> Processor:

@@ -2,12 +2,19 @@
 
 A backend is one small class in a file of its own. It takes a graph file and says afterwards what really runs: a
 device, precision or thread count that was asked for and is not used is an error, never a silent fallback.
+
+What a backend MAY have besides, for those who measure it: `compute_seconds(images, times) -> list[float]`, the device's
+own time for each of so many runs, copies apart (zoo/engines/tensorrt.py), with the keyword `before` if something may
+happen ahead of each run, outside its time and with nothing in between; `layer_times(images, times)`, the time of every
+layer (zoo/engines/layers.py). One that replays a CUDA graph takes the keyword `cuda_graph`, or has
+`cuda_graph = True`.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,3 +67,12 @@ def backend_class(name: str) -> type[Backend]:
     module, _, attribute = BACKENDS[name].partition(":")
     found: type[Backend] = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def replaying(kind: type[Backend]) -> dict[str, bool]:
+    """What makes a backend record its launches once and replay them. `InputError` for one that cannot."""
+    if getattr(kind, "cuda_graph", False):
+        return {}
+    if "cuda_graph" not in inspect.signature(kind).parameters:
+        raise InputError(f"{kind.name} does not replay a CUDA graph: leave it out")
+    return {"cuda_graph": True}

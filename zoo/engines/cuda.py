@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ctypes
+import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,7 +23,7 @@ def cuda_runtime() -> Any:
     try:
         from cuda.bindings import runtime
     except ImportError:
-        raise missing_package("cuda-bindings", "tensorrt", "the tensorrt backend") from None
+        raise missing_package("cuda-bindings", "cuda", "a backend on device 'cuda'") from None
     return runtime
 
 
@@ -34,10 +36,19 @@ def done(result: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def this_gpu() -> Processor:
-    """The GPU that CUDA calls the first. `EnvironmentProblem` when there is none, or no driver for it."""
+def gpu_number(device: str) -> int | None:
+    """CUDA's number of a device that is called `cuda` (the first) or `cuda:1`; None for any other."""
+    found = re.fullmatch(r"cuda(?::(\d+))?", device)
+    return None if found is None else int(found[1] or 0)
+
+
+def this_gpu(number: int = 0) -> Processor:
+    """The GPU that CUDA gives this number. `EnvironmentProblem` when it is not there, or there is no driver for it."""
     cudart = cuda_runtime()
-    about = done(cudart.cudaGetDeviceProperties(0))
+    count = done(cudart.cudaGetDeviceCount())
+    if number >= count:
+        raise EnvironmentProblem(f"there is no device 'cuda:{number}': CUDA counts {count} from cuda:0 on")
+    about = done(cudart.cudaGetDeviceProperties(number))
     version = done(cudart.cudaDriverGetVersion())
     name = about.name.decode() if isinstance(about.name, bytes) else str(about.name)
     return Processor(
@@ -45,6 +56,30 @@ def this_gpu() -> Processor:
         kind=f"{about.major}.{about.minor}",
         driver=f"{version // 1000}.{version % 1000 // 10}",
     )
+
+
+def event_seconds(
+    stream: Any, launch: Callable[[], object], times: int, before: Callable[[], object] | None = None
+) -> list[float]:
+    """GPU time of each of `times` launches on `stream`, by CUDA's events.
+
+    `before` is called ahead of each, when the stream is idle, and is not timed.
+    """
+    cudart, seconds = cuda_runtime(), []
+    with ExitStack() as stack:
+        start, end = done(cudart.cudaEventCreate()), done(cudart.cudaEventCreate())
+        stack.callback(cudart.cudaEventDestroy, start)
+        stack.callback(cudart.cudaEventDestroy, end)
+        for _ in range(times):
+            if before is not None:
+                done(cudart.cudaStreamSynchronize(stream))  # the first time, an upload may be under way
+                before()
+            done(cudart.cudaEventRecord(start, stream))
+            launch()
+            done(cudart.cudaEventRecord(end, stream))
+            done(cudart.cudaStreamSynchronize(stream))
+            seconds.append(float(done(cudart.cudaEventElapsedTime(start, end))) / 1e3)
+    return seconds
 
 
 class Buffer:

@@ -2,56 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zoo.engines.cuda import gpu_number
+from zoo.engines.layers import LayerTime, profile_onnxruntime
 from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OnnxRuntime:
-    """One inference session. `Session.run` is thread-safe, so nothing is locked here."""
+    """One inference session. On the CPU `Session.run` is thread-safe, so nothing is locked here."""
 
     name = "onnxruntime"
+    # The median time of each node, over so many runs. Only on a CPU: a GPU's profile has the launches, not the work.
+    layer_times: Callable[[npt.NDArray[np.uint8], int], list[LayerTime]]
+    # GPU time of each of so many runs on those images, copies apart: the scope `compute`. Only on a GPU.
+    compute_seconds: Callable[..., list[float]]
 
-    def __init__(self, graph: Path, *, precision: str, device: str, threads: int | None) -> None:
+    def __init__(
+        self, graph: Path, *, precision: str, device: str, threads: int | None, cuda_graph: bool = False
+    ) -> None:
+        """`cuda_graph`: on a GPU, record the launches for each batch size once and replay them."""
         del precision  # ONNX Runtime computes in the precision that the graph states
-        try:
-            import onnxruntime
-        except ImportError:
-            raise missing_package("onnxruntime", "", "the onnxruntime backend") from None
-        if device not in PROVIDERS:
-            raise InputError(f"onnxruntime has no device '{device}'; there are: {', '.join(PROVIDERS)}")
+        number = gpu_number(device)
+        if device != "cpu" and number is None:
+            raise InputError(f"onnxruntime has no device '{device}'; there are: cpu, cuda, cuda:1 and so on")
+        if cuda_graph and number is None:
+            raise InputError("cuda_graph is for device 'cuda'")
         self.device = device
         self.threads = threads or cores()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: everything that matters is read back below
-        if device != "cpu":
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        try:
-            self._session = onnxruntime.InferenceSession(str(graph), options, providers=[PROVIDERS[device]])
-        except Exception as error:  # the library raises a dozen types of its own, all meaning "not this graph here"
-            raise EnvironmentProblem(f"onnxruntime cannot run {graph.name} on {device}: {first_line(error)}") from error
-        used = self._session.get_providers()[0]
-        if used != PROVIDERS[device]:
-            raise EnvironmentProblem(f"onnxruntime was asked for {PROVIDERS[device]} and would run on {used}")
-        self._input = self._session.get_inputs()[0].name
-        self._outputs = [self._session.get_outputs()[0].name]
+        self.close: Callable[[], None] = lambda: None  # gives a GPU's memory back now; the engine is of no use after it
+        if number is None:
+            self._session = open_session(graph, session_options(self.threads), CPU, {})
+            self._input = self._session.get_inputs()[0].name
+            self._outputs = [self._session.get_outputs()[0].name]
+            self._run = self._on_the_cpu
+            self.layer_times = partial(profile_onnxruntime, self._session, graph)
+            self._about: dict[str, Any] = {"provider": CPU}
+        else:
+            from zoo.engines.onnxruntime_cuda import CudaSession
+
+            gpu = CudaSession(graph, session_options(self.threads), number, cuda_graph=cuda_graph)
+            self._run, self.compute_seconds, self.close = gpu.run, gpu.compute_seconds, gpu.close
+            self._about = {"provider": CUDA, **gpu.about}
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
+        return self._run(images)
+
+    def _on_the_cpu(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         answer: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: images})[0]
         return answer
 
     def versions(self) -> dict[str, Any]:
-        """The library's version and the provider in use."""
-        import onnxruntime
+        """The library's version, the provider in use, and on a GPU how it was set."""
+        return {"onnxruntime": library().__version__, **self._about}
 
-        return {"onnxruntime": onnxruntime.__version__, "provider": self._session.get_providers()[0]}
+
+def library() -> Any:
+    """The module `onnxruntime`."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise missing_package("onnxruntime", "", "the onnxruntime backend") from None
+    return onnxruntime
+
+
+def session_options(threads: int) -> Any:
+    """What all sessions have in common."""
+    options = library().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: everything that matters is read back
+    return options
+
+
+def open_session(graph: Path, options: Any, provider: str, settings: dict[str, str]) -> Any:
+    """A session on this provider alone; `EnvironmentProblem` when it would be another one."""
+    where = "cuda" if provider == CUDA else "cpu"
+    try:
+        session = library().InferenceSession(str(graph), options, providers=[(provider, settings)])
+    except Exception as error:  # the library raises a dozen types of its own, all meaning "not this graph here"
+        raise EnvironmentProblem(f"onnxruntime cannot run {graph.name} on {where}: {first_line(error)}") from error
+    used = session.get_providers()[0]
+    if used != provider:
+        raise EnvironmentProblem(f"onnxruntime was asked for {provider} and would run on {used}")
+    return session

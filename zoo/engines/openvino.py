@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zoo.engines.layers import LayerTime, of_runs
 from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError, missing_package
 
@@ -44,8 +46,13 @@ class OpenVino:
             "INFERENCE_NUM_THREADS": self.threads,
             "INFERENCE_PRECISION_HINT": hint,
         }
+
+        def compiled(**more: Any) -> Any:
+            return core.compile_model(str(graph), "CPU", wanted | more)
+
+        self._compiled: Callable[..., Any] = compiled
         try:
-            self._model = core.compile_model(str(graph), "CPU", wanted)
+            self._model = compiled()
         except RuntimeError as error:
             raise EnvironmentProblem(
                 f"openvino cannot run {graph.name}: {str(error).strip().splitlines()[-1]}"
@@ -88,6 +95,20 @@ class OpenVino:
             return np.array(request.get_output_tensor(0).data)  # a copy: the request's buffer is used again
         finally:
             self._idle.put(request)
+
+    def layer_times(self, images: npt.NDArray[np.uint8], times: int) -> list[LayerTime]:
+        """The median time of each layer that runs, in a model of the same settings that counts."""
+        request = self._compiled(PERF_COUNT=True).create_infer_request()
+        seconds: dict[str, list[float]] = {}
+        kinds: dict[str, str] = {}
+        request.infer([images])
+        for _ in range(times):
+            request.infer([images])
+            for layer in request.profiling_info:
+                if layer.status.name == "EXECUTED":
+                    seconds.setdefault(layer.node_name, []).append(layer.real_time.total_seconds())
+                    kinds[layer.node_name] = layer.node_type
+        return of_runs(seconds, kinds)
 
     def versions(self) -> dict[str, Any]:
         """The library's version and the precision it computes in."""

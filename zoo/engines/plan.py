@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.engines.cuda import Buffer, cuda_runtime, done
+from zoo.engines.cuda import Buffer, cuda_runtime, done, event_seconds
 from zoo.errors import EnvironmentProblem
 
 GRAPHS = 16  # batch sizes whose CUDA graph is kept; a graph costs some hundred kilobytes of GPU memory
@@ -72,21 +73,16 @@ class Plan:
         done(self._cudart.cudaStreamSynchronize(self._stream))
         return np.array(self._answers.host[: len(images)])
 
-    def compute_seconds(self, images: npt.NDArray[np.uint8], times: int) -> list[float]:
+    def compute_seconds(
+        self, images: npt.NDArray[np.uint8], times: int, before: Callable[[], object] | None = None
+    ) -> list[float]:
         """What the GPU alone takes for these images, `times` times: no copy, no Python, measured by CUDA's events."""
         lane, _ = self._upload(images)
-        cudart, seconds = self._cudart, []
-        with ExitStack() as stack:
-            start, end = done(cudart.cudaEventCreate()), done(cudart.cudaEventCreate())
-            stack.callback(cudart.cudaEventDestroy, start)
-            stack.callback(cudart.cudaEventDestroy, end)
-            for _ in range(times):
-                done(cudart.cudaEventRecord(start, self._stream))
-                done(cudart.cudaGraphLaunch(lane.graph, self._stream))
-                done(cudart.cudaEventRecord(end, self._stream))
-                done(cudart.cudaStreamSynchronize(self._stream))
-                seconds.append(float(done(cudart.cudaEventElapsedTime(start, end))) / 1e3)
-        return seconds
+
+        def launch() -> None:
+            done(self._cudart.cudaGraphLaunch(lane.graph, self._stream))
+
+        return event_seconds(self._stream, launch, times, before)
 
     def _upload(self, images: npt.NDArray[np.uint8]) -> tuple[_Lane, int]:
         """Put the images on the GPU; fewer than the profile takes are filled up with black ones."""

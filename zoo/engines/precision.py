@@ -15,7 +15,10 @@ from zoo.errors import InputError
 Executed = Literal[Precision, "bf16"]
 GRAPHS: tuple[Precision, ...] = get_args(Precision)
 # By backend: an execution of its own, and the graph it is an execution of.
-EXECUTIONS: dict[str, dict[Executed, Precision]] = {"openvino": {"bf16": "fp32"}}
+EXECUTIONS: dict[str, dict[Executed, Precision]] = {
+    "openvino": {"bf16": "fp32"},
+    "aotinductor": {"bf16": "fp32"},
+}
 NAMES: tuple[Executed, ...] = (*GRAPHS, *dict.fromkeys(name for of in EXECUTIONS.values() for name in of))
 
 

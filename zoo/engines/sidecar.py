@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from zoo.engines.manifest import FileEntry, Precision
+from zoo.engines.manifest import FileEntry
+from zoo.engines.precision import Executed
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.files import sha256, write_text
 from zoo.schemas import Strict, read_json
@@ -55,7 +56,7 @@ class Sidecar(Strict):
 
     schema_: Literal["zoo.engine/1"] = Field(SCHEMA, alias="schema")
     backend: str
-    precision: Precision
+    precision: Executed
     device: Literal["cpu", "cuda"]
     graph: Named = Field(description="the graph of the bundle that the engine computes")
     artefact: Named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class TensorRt:
 
     name = "tensorrt"
     threads = 1  # the host only launches
+    cuda_graph = True  # one for each batch size, recorded when it first comes
 
     def __init__(
         self,
@@ -67,13 +69,18 @@ class TensorRt:
             parts = [self._plan.answer(images[start : start + most]) for start in range(0, len(images), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def compute_seconds(self, images: npt.NDArray[np.uint8], times: int) -> list[float]:
-        """GPU time of each of `times` runs, copies apart: the scope `compute`. `run` as a whole is the scope `call`."""
+    def compute_seconds(
+        self, images: npt.NDArray[np.uint8], times: int, before: Callable[[], object] | None = None
+    ) -> list[float]:
+        """GPU time of each of `times` runs, copies apart: the scope `compute`. `run` as a whole is the scope `call`.
+
+        `before` is called ahead of each run, when the GPU is idle, and is not timed.
+        """
         if len(images) > self._plan.batch[2]:
             raise InputError(f"the plan takes {self._plan.batch[2]} images at a time, not {len(images)}")
         with self._turn:
             self._open()
-            return self._plan.compute_seconds(images, times)
+            return self._plan.compute_seconds(images, times, before)
 
     def close(self) -> None:
         """Give the GPU's memory back now. The engine cannot be used afterwards."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from zoo.data import ImageSet
-from zoo.data.views import Views, epoch_plan
+from zoo.data.views import Geometry, Views, epoch_plan
 from zoo.learn.tasks import AnyTask
+
+# Steps whose stored answers are fetched at once: one copy to the device for all of them, and little asked in advance.
+AHEAD = 16
 
 
 class Batch(NamedTuple):
     """What a student is shown. `images` uint8 [N, H, W, 3] are view `views[i]` of the training image `indices[i]`, and
-    `targets` were moved with them.
+    `targets` were moved with them. `answers` are the teacher's, float32 [N, outputs], where they were fetched ahead.
     """
 
     images: Tensor
@@ -23,14 +26,30 @@ class Batch(NamedTuple):
     labelled: Tensor
     indices: Tensor
     views: Tensor
+    answers: Tensor | None = None
+
+
+# Answers to some batches, known by the numbers of their images and views, int64 [steps, N] on the CPU: float32
+# [steps, N, outputs] there. It may ask for the batch of a step, should it need to look at the images.
+Ahead = Callable[[Tensor, Tensor, Callable[[int], Batch]], Tensor]
+
+
+def onto(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on `device`, without a wait for the work that is queued there: that takes page-locked memory."""
+    if device.type != "cuda" or tensor.device == device:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Batches:
     """Training batches. Images stay in memory, on the device that learns if they fit, and views are made there in
-    batch: there are no workers to start, feed or resume.
+    batch: there are no workers to start, feed or resume. What a whole epoch needs to know of them goes to the device
+    once, so that no step waits for it.
 
-    With several processes each takes its own slice of every batch.
+    With several processes each takes its own slice of every batch. `ahead` fetches a teacher's stored answers.
     """
+
+    ahead: Ahead | None = None
 
     def __init__(self, images: ImageSet, views: Views, task: AnyTask, *, batch: int, steps: int, seed: int) -> None:
         self.images, self.views, self.task = images, views, task
@@ -54,16 +73,46 @@ class Batches:
         return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        plan = epoch_plan(
+        drawn = epoch_plan(
             len(self.images), self.views.count, batch=self.batch, steps=self.steps, seed=self.seed, epoch=self.epoch
         )
+        plan = _Plan(*(torch.from_numpy(column)[:, self.slice].contiguous() for column in drawn))
+        there = _Plan(*(onto(column, self._targets.device) for column in plan))
+        for first in range(0, self.steps, AHEAD):
+            block = slice(first, first + AHEAD)
+            answers = self._fetched(plan, there, block)
+            for step in range(self.steps)[block]:
+                batch = self._shown(plan, there, step)
+                yield batch if answers is None else batch._replace(answers=answers[step - first])
+
+    def _fetched(self, plan: _Plan, there: _Plan, block: slice) -> Tensor | None:
+        if self.ahead is None:
+            return None
+        answers = self.ahead(
+            plan.which[block], plan.view[block], lambda step: self._shown(plan, there, block.start + step)
+        )
+        return onto(answers, self._targets.device)
+
+    def _shown(self, plan: _Plan, there: _Plan, step: int) -> Batch:
+        """The batch of one step; `plan` is on the CPU and `there` the same on the device."""
         device = self._targets.device
-        for row in zip(*map(torch.from_numpy, plan), strict=True):
-            which, view = (column[self.slice] for column in row)  # on the CPU, where views are drawn
-            images = self.views.apply(self._pixels[which], view, which).to(device)
-            geometry = self.views.geometry(view, which, self._pixels.shape[1]).to(device)
-            targets = self.task.moved(self._targets[which], geometry)
-            yield Batch(images, targets, self._labelled[which], which.to(device), view.to(device))
+        which, view = there.which[step], there.view[step]
+        near = there if self.views.anywhere else plan  # where the views can be drawn
+        pixels = self._pixels[(there if self._pixels.device == device else plan).which[step]]
+        if self.views.anywhere:
+            pixels = onto(pixels, device)
+        images = onto(self.views.apply(pixels, near.view[step], near.which[step]), device)
+        geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
+        geometry = Geometry(*(onto(part, device) for part in geometry))
+        targets = self.task.moved(self._targets[which], geometry)
+        return Batch(images, targets, self._labelled[which], which, view)
+
+
+class _Plan(NamedTuple):
+    """Which image and which view of it stands where: int64 [steps, N] each."""
+
+    which: Tensor
+    view: Tensor
 
 
 class Fixed:

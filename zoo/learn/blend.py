@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.learn.batches import Batch
+from zoo.learn.batches import Batch, onto
 
 
 class Blended(NamedTuple):
@@ -27,7 +27,7 @@ def blend(batch: Batch, *, mixup: float, cutmix: float) -> Blended | None:
     patch = bool(cutmix) and (not mixup or torch.rand(()).item() < 0.5)
     strength = cutmix if patch else mixup
     share = torch.distributions.Beta(strength, strength).sample().item()
-    partner = torch.randperm(len(batch.images)).to(batch.images.device)
+    partner = onto(torch.randperm(len(batch.images)), batch.images.device)
     if patch:
         images, share = _patched(batch.images, batch.images[partner], share)
     else:

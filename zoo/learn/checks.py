@@ -35,6 +35,8 @@ def _check_training(settings: Training, recipe: Recipe, task: AnyTask) -> None:
         raise InputError("train.head_epochs is for one process: with several, weights cannot start to learn late")
     if settings.cache_features and (settings.head_epochs < settings.epochs or settings.mixup or settings.cutmix):
         raise InputError("train.cache_features is for a head alone, without blends: set train.head_epochs to epochs")
+    if settings.compile != "off" and recipe.distill.hints:
+        raise InputError("train.compile leaves out the hooks that hints need: switch one of the two off")
 
 
 def _check_distillation(recipe: Recipe, task: AnyTask, *, blending: bool) -> None:

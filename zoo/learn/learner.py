@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo.errors import InputError
 from zoo.learn.batches import Batch, Batches
 from zoo.learn.blend import Blended, blend
+from zoo.learn.compiling import compiled
 from zoo.learn.hints.pairs import Hints, Taken
 from zoo.learn.losses.registry import BoundLoss, SoftLoss, bind, soft_loss
 from zoo.learn.networks import Normalised
@@ -45,37 +46,47 @@ class Learner(L.LightningModule):
         self._teacher, self._distill = teacher, distill or Distillation()
         self._soft = soft_part(task, self._distill)
         self._plan = Plan(network.network, training)
+        self._forward = compiled(network.forward, training.compile)
+        self._parts: dict[str, list[Tensor]] = {}  # of each step; Lightning's own means take time in every one
         self._curves: dict[str, float] = {}
         self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
     def on_fit_start(self) -> None:
-        """Bring the images to where the network is."""
+        """Bring the images to where the network is, and have stored answers fetched before they are needed."""
         self.batches.to(self.device, rank=self.trainer.global_rank, processes=self.trainer.world_size)
+        self.batches.ahead = getattr(self._teacher, "ahead", None)
 
     def on_train_epoch_start(self) -> None:
         """Make the epoch a function of (seed, epoch), dropout and blends included."""
         self.batches.epoch = self.current_epoch
         self._plan.enter(self.current_epoch)
+        self._parts.clear()
         torch.manual_seed(self.batches.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Batch, _index: int) -> dict[str, Tensor]:
-        """`loss` and its parts `hard`, `soft` and `hint.*`, and the `output` [N, outputs]."""
+        """`loss` and its parts `hard`, `soft` and `hint.*`, and the `output` [N, outputs]. No number is read back from
+        a GPU here, so that nothing waits for it.
+        """
+        if self._training.compile != "off":
+            torch.compiler.cudagraph_mark_step_begin()  # memory of the last step may be used again
         blended = blend(batch, mixup=self._training.mixup, cutmix=self._training.cutmix)
         shown = blended.batch if blended else batch
         with self.hints.watch() if self.hints else contextlib.nullcontext(Taken()) as taken:
-            output = self.network(shown.images)
+            output = self._forward(shown.images)
             parts = {"hard": self._hard(output, shown, blended)}
             if self._teacher is None:
                 parts["loss"] = parts["hard"]
             else:
-                parts["soft"] = self._soft.between(output, self._teacher.answer(shown), shown.targets)
+                answers = self._teacher.answer(shown) if shown.answers is None else shown.answers
+                parts["soft"] = self._soft.between(output, answers, shown.targets)
                 hard, soft = self._soft.weights
                 parts["loss"] = hard * parts["hard"] + soft * self._soft_gain() * parts["soft"]
         if self.hints:
-            found = self.hints.losses(taken)
-            parts |= found
-            parts["loss"] = parts["loss"] + sum(found.values())
-        self.log_dict({name: value.detach() for name, value in parts.items()}, on_step=False, on_epoch=True)
+            hinted = self.hints.losses(taken)
+            parts |= hinted
+            parts["loss"] = parts["loss"] + sum(hinted.values())
+        for name, value in parts.items():
+            self._parts.setdefault(name, []).append(value.detach())
         return parts | {"output": output.detach()}
 
     def _hard(self, output: Tensor, batch: Batch, blended: Blended | None) -> Tensor:
@@ -95,12 +106,12 @@ class Learner(L.LightningModule):
         """Collect the answers: a metric such as mAP is not a mean over batches."""
         images, targets = batch
         part = ("test", "validation")[dataloader_idx]
-        self._answers.setdefault(part, []).append((self.network(images).float().cpu(), targets.cpu()))
+        self._answers.setdefault(part, []).append((self.network(images).float(), targets))
 
     def on_validation_epoch_end(self) -> None:
         """Record loss and scores for the curves. The test images choose nothing; a validation part may stop early."""
         for part, collected in self._answers.items():
-            outputs, targets = (torch.cat(column) for column in zip(*collected, strict=True))
+            outputs, targets = (torch.cat(column).cpu() for column in zip(*collected, strict=True))
             everything = torch.ones(len(targets), dtype=torch.bool)
             scores = self._task.score(outputs.numpy(), targets.numpy())
             self._curves[f"{part}_loss"] = self._task.hard(outputs, targets, everything).item()
@@ -112,7 +123,8 @@ class Learner(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """One line of the curves: what was learned from and what was tested, side by side."""
-        self.log_dict(self._curves)
+        means = {name: torch.stack(values).float().mean() for name, values in self._parts.items()}
+        self.log_dict({**means, **self._curves})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The best score so far rides along."""

@@ -84,7 +84,7 @@ def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = F
         else:
             raise InputError(f"no models from '{library}': a model is a family, torchvision:NAME, timm:NAME or run:DIR")
         if spec.weights:
-            state = _hub_weights(spec) if spec.weights == "hub" else read_weights(Path(spec.weights))
+            state = hub_weights(spec) if spec.weights == "hub" else read_weights(Path(spec.weights))
             adopt(network, state, spec.model if spec.weights == "hub" else spec.weights, head_may_be_fresh)
         if spec.stem_stride is not None:
             _small_stem(network, spec)
@@ -120,7 +120,7 @@ def _construct(make: Any, spec: Network) -> nn.Module:
     return network
 
 
-def _hub_weights(spec: Network) -> dict[str, Tensor]:
+def hub_weights(spec: Network) -> dict[str, Tensor]:
     """What the library itself would download, for its own number of classes."""
     library, _, name = spec.model.rpartition(":")
     if not library:

@@ -73,16 +73,26 @@ def _bundle(path: Path) -> OnnxTeacher:
 
 
 def _plain(place: str, mean: Sequence[float], std: Sequence[float], size: int | None) -> OnnxTeacher:
+    path, output = parts(place)
+    graph = _on_the_best_device(lambda device: Graph(path, output, mean, std, size, device))
+    digest = hashlib.sha256(f"{output} {list(mean)} {list(std)} {graph.size}".encode())
+    for file in files_of(path):
+        digest.update(sha256(file).encode())
+    return OnnxTeacher(graph, size=graph.size, outputs=graph.outputs, fingerprint=digest.hexdigest())
+
+
+def parts(place: str) -> tuple[Path, str]:
+    """`FILE` or `FILE#OUTPUT` as a path that exists and the name of an output, or none."""
     name, _, output = (place, "", "") if Path(place).is_file() else place.partition("#")
     path = Path(name)
     if not path.is_file():
         raise InputError(f"no such ONNX file: {path}")
-    graph = _on_the_best_device(lambda device: _Graph(path, output, mean, std, size, device))
-    digest = hashlib.sha256(f"{output} {list(mean)} {list(std)} {graph.size}".encode())
-    for file in (path, Path(f"{path}.data"), Path(f"{path}_data")):  # where large graphs keep their weights
-        if file.is_file():
-            digest.update(sha256(file).encode())
-    return OnnxTeacher(graph, size=graph.size, outputs=graph.outputs, fingerprint=digest.hexdigest())
+    return path, output
+
+
+def files_of(path: Path) -> list[Path]:
+    """A graph and, of a large one, the file beside it that keeps its weights."""
+    return [file for file in (path, Path(f"{path}.data"), Path(f"{path}_data")) if file.is_file()]
 
 
 def _on_the_best_device(make: Callable[[str], Opened]) -> Opened:
@@ -94,15 +104,22 @@ def _on_the_best_device(make: Callable[[str], Opened]) -> Opened:
     return make("cpu")
 
 
-class _Graph(OnnxRuntime):
+class Graph(OnnxRuntime):
     """A graph with one input [N, 3, side, side] or [N, side, side, 3], RGB, uint8 or normalised float, of any batch or
     a fixed one, and an output [N, outputs].
     """
 
     def __init__(
-        self, path: Path, output: str, mean: Sequence[float], std: Sequence[float], size: int | None, device: str
+        self,
+        path: Path,
+        output: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int | None,
+        device: str,
+        threads: int | None = None,
     ) -> None:
-        super().__init__(path, precision="fp32", device=device, threads=None)
+        super().__init__(path, precision="fp32", device=device, threads=threads)
         self._outputs = [_chosen([each.name for each in self._session.get_outputs()], output, path)]
         faces = self._session.get_inputs()
         if len(faces) != 1:

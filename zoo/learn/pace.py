@@ -1,4 +1,5 @@
-"""How fast a student trains with no teacher, with one that is asked every time, and with its answers from a store.
+"""How fast a student trains with no teacher, with one that is asked every time, and with its answers from a store; and
+in the loop of the common research code, with a teacher that is asked every time.
 
 The real training runs, Lightning and all, for a few steps at a time: one way after the other, in turn, so that the
 machine's moods fall on all of them alike. What counts is the ratio within one round.
@@ -21,16 +22,18 @@ from zoo.errors import InputError
 from zoo.learn.answers import answers_of
 from zoo.learn.batches import Batch, Batches
 from zoo.learn.checks import ALREADY_TRAINED
-from zoo.learn.learner import Learner
+from zoo.learn.learner import Learner, soft_part
 from zoo.learn.networks import Normalised, build
+from zoo.learn.plain_loop import PlainLoop
 from zoo.learn.recipe import Network, Recipe, Student
 from zoo.learn.run import Run
 from zoo.learn.teachers import OnlineTeacher, Teacher
 from zoo.learn.training import fit
 from zoo.progress import track
 
-WAYS = ("no teacher", "online", "cached")
-UNTIMED = 1  # the first step allocates what all others use again
+PLAIN = "plain loop"
+WAYS = ("no teacher", "online", "cached", PLAIN)
+UNTIMED = 3  # the first steps allocate what all others use again, compile, and record CUDA graphs
 TESTED = 8  # a training ends with a test, which is not what is measured
 
 
@@ -52,25 +55,42 @@ class Pace:
         return ratios[0], median(ratios), ratios[-1]
 
 
+class _Clock:
+    """Notes when the untimed steps are over and when the last one begins. In between a GPU may run behind the CPU, as
+    it does in any training.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._last = steps - 1
+        self._moments: dict[int, float] = {}
+
+    def __call__(self, step: int) -> None:
+        """What came before `step` is queued."""
+        if step in (UNTIMED, self._last):
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self._moments[step] = time.perf_counter()
+
+    def images_per_second(self, batch: int) -> float:
+        """From the end of the untimed steps to the beginning of the last one."""
+        return batch * (self._last - UNTIMED) / (self._moments[self._last] - self._moments[UNTIMED])
+
+
 class _Timed(Batches):
     """Batches that note when each one's step was over, which is when the next is asked for."""
 
-    def __iter__(self) -> Iterator[Batch]:
-        self.moments: list[float] = []
-        for step, batch in enumerate(super().__iter__()):
-            if step in (UNTIMED, self.steps - 1) and batch.images.is_cuda:
-                torch.cuda.synchronize()  # elsewhere a GPU may run behind, as it does in any training
-            self.moments.append(time.perf_counter())
-            yield batch
+    clock: _Clock
 
-    @property
-    def images_per_second(self) -> float:
-        """From the end of the untimed steps to the beginning of the last one."""
-        return self.batch * (self.steps - 1 - UNTIMED) / (self.moments[-1] - self.moments[UNTIMED])
+    def __iter__(self) -> Iterator[Batch]:
+        self.clock = _Clock(self.steps)
+        for step, batch in enumerate(super().__iter__()):
+            self.clock(step)
+            yield batch
 
 
 def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[Pace]:
-    """Measure every way in `rounds` rounds of `steps` steps. All weights are random: they change no time.
+    """Measure every way in `rounds` rounds of `steps` steps. All weights are random: they change no time. Keypoints,
+    whose targets a mirror has to move, are not for the plain loop.
 
     Raises `InputError` for a recipe without a teacher that torch runs, and for too few steps.
     """
@@ -81,7 +101,8 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
     settings = (student.train or recipe.train).model_copy(
         update={"epochs": 1, "warmup": 0, "schedule": "constant", "patience": 0, "cache_features": False}
     )
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    ways = tuple(way for way in WAYS if way != PLAIN or recipe.task != "keypoints")
+    found: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="zoo-training-") as name:
         folder = Path(name)
         run = Run(recipe, folder / "run")
@@ -92,31 +113,46 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
             bare = build(spec.model_copy(update={"weights": None}), classes=run.task.outputs, size=size)
             return Normalised(bare, recipe.data.mean, recipe.data.std)
 
-        online = OnlineTeacher(fresh(recipe.teacher), size=recipe.teacher.size)
+        spec = recipe.teacher
+        online = OnlineTeacher(fresh(spec), size=spec.size, compile=settings.compile)
+        asked_once = OnlineTeacher(online.network, size=spec.size)
         stored = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"answers": "cached"})})
         teachers: dict[str, Teacher | None] = {
             "no teacher": None,
             "online": online,
-            "cached": answers_of(online, train, run.views, stored, run.task.outputs, folder),
+            "cached": answers_of(asked_once, train, run.views, stored, run.task.outputs, folder),
         }
-        with track(f"training {student.name}", (rounds + 1) * len(WAYS)) as advance:
+
+        def plain() -> float:
+            clock = _Clock(steps)
+            teacher = fresh(spec).network
+            soft = soft_part(run.task, recipe.distill)
+            loop = PlainLoop(fresh(student).network, teacher, run.task, soft, settings, teacher_size=spec.size)
+            loop.run(train, recipe.data, clock, steps=steps)
+            return clock.images_per_second(settings.batch)
+
+        def ours(way: str, turn: int) -> float:
+            batches = _Timed(train, run.views, run.task, batch=settings.batch, steps=steps, seed=recipe.seed)
+            learner = Learner(
+                fresh(student), run.task, settings, batches, teacher=teachers[way], distill=recipe.distill
+            )
+            place = folder / f"{turn}-{way}"
+            title = f"round {turn}: {way}"
+            fit(learner, place, few, title=title, settings=settings, processes=1, resume=False)
+            shutil.rmtree(place)
+            return batches.clock.images_per_second(settings.batch)
+
+        with track(f"training {student.name}", (rounds + 1) * len(ways)) as advance:
             for turn in range(rounds + 1):  # the first warms up, and fills the store with what the others read
-                for way in _in_turn(turn):
-                    batches = _Timed(train, run.views, run.task, batch=settings.batch, steps=steps, seed=recipe.seed)
-                    learner = Learner(
-                        fresh(student), run.task, settings, batches, teacher=teachers[way], distill=recipe.distill
-                    )
-                    title = f"round {turn}: {way}"
-                    place = folder / f"{turn}-{way}"
-                    fit(learner, place, few, title=title, settings=settings, processes=1, resume=False)
-                    shutil.rmtree(place)
+                for way in _in_turn(ways, turn):
+                    pace = plain() if way == PLAIN else ours(way, turn)
                     if turn:
-                        found[way].append(batches.images_per_second)
+                        found[way].append(pace)
                     advance()
-    return [Pace(way, tuple(found[way])) for way in WAYS]
+    return [Pace(way, tuple(found[way])) for way in ways]
 
 
-def _in_turn(turn: int) -> Sequence[str]:
+def _in_turn(ways: Sequence[str], turn: int) -> list[str]:
     """Another way goes first in every round."""
-    start = turn % len(WAYS)
-    return WAYS[start:] + WAYS[:start]
+    start = turn % len(ways)
+    return [*ways[start:], *ways[:start]]

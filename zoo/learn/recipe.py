@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -49,6 +49,9 @@ class Training(_Strict):
     cache_features: bool = Field(False, description="compute each view's features once; for a head that learns alone")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation loss; 0: never")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = Field(
+        "off", description="torch.compile's mode, for the network that learns and for a teacher that is asked online"
+    )
 
 
 class Network(_Strict):
@@ -163,14 +166,7 @@ def validate(raw: dict[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = _keys_at(first["loc"][:-1])
-            message = f"unknown key '{where}'{nearest(str(first['loc'][-1]), known)}"
-        else:
-            message = first_problem(error)
-        raise InputError(f"{origin}: {message}") from None
+        raise InputError(f"{origin}: {first_problem(error, Recipe)}") from None
 
 
 def toml_or_word(text: str) -> Any:
@@ -213,24 +209,6 @@ def _index(table: list[Any], part: str, override: str) -> int:
     if part.isdigit() and int(part) < len(table):
         return int(part)
     raise InputError(f"--set {override}: no '{part}' there; there are: {', '.join(names)}")
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The known keys of the table at a place in the recipe."""
-    model: Any = Recipe
-    for part in location:
-        if isinstance(part, int):
-            continue
-        fields = {(field.alias or name): field for name, field in model.model_fields.items()}
-        inner = [t for t in (fields[part].annotation, *get_args(fields[part].annotation)) if _is_model(t)]
-        if not inner:
-            return []
-        model = inner[0]
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _is_model(candidate: Any) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
 
 
 def to_toml(recipe: Recipe) -> str:

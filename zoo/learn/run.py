@@ -163,7 +163,9 @@ class Run:
         if self.teacher_is_a_graph:
             online = open_teacher(spec.model, mean=data.mean, std=data.std, size=spec.size, outputs=self.task.outputs)
         else:
-            online = OnlineTeacher(self._behind_the_answers, size=spec.size)
+            # One whose answers are stored is asked about what is missing: batches of any size, worth no compiling.
+            mode = self.recipe.train.compile if self.recipe.distill.answers == "online" else "off"
+            online = OnlineTeacher(self._behind_the_answers, size=spec.size, compile=mode)
         stores = self.folder.parent / "soft-labels"
         return answers_of(online, self.splits.train, self.views, self.recipe, self.task.outputs, stores)
 

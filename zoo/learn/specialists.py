@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from zoo.data import ImageSet, Splits
 from zoo.engines.decoding import Floats
 from zoo.engines.tasks import TASKS, Task
 from zoo.errors import InputError
-from zoo.learn.batches import Batch
+from zoo.learn.batches import Ahead, Batch
 from zoo.learn.checkpoint import About
 from zoo.learn.teachers import Teacher
 
@@ -27,6 +27,18 @@ class PartOfTeacher:
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, columns]."""
         return self._teacher.answer(batch)[:, self._columns]
+
+    @property
+    def ahead(self) -> Ahead | None:
+        """The whole teacher's way to fetch stored answers, if it has one, cut likewise."""
+        whole: Ahead | None = getattr(self._teacher, "ahead", None)
+        if whole is None:
+            return None
+
+        def part(indices: Tensor, views: Tensor, show: Callable[[int], Batch]) -> Tensor:
+            return whole(indices, views, show)[..., self._columns]
+
+        return part
 
 
 def part_of(splits: Splits, task: Task, labels: Sequence[str]) -> Splits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from zoo.images import Framing
 from zoo.learn import checkpoint
 from zoo.learn.batches import Batch
 from zoo.learn.checkpoint import About
+from zoo.learn.compiling import CompileMode, compiled
 from zoo.learn.networks import weights_sha256
 from zoo.learn.soft_labels import SoftLabels
 from zoo.models.cost import Cost, cost
@@ -40,18 +42,23 @@ class LiveTeacher(Teacher, Protocol):
 
 
 class OnlineTeacher:
-    """A network that is asked each time. `size`: the side it sees, where it differs from the batch's."""
+    """A network that is asked each time. `size`: the side it sees, where it differs from the batch's; `compile`: as in
+    a recipe's [train], for one that is asked about batches of one size.
+    """
 
-    def __init__(self, network: nn.Module, *, size: int | None = None) -> None:
+    def __init__(self, network: nn.Module, *, size: int | None = None, compile: CompileMode = "off") -> None:
         self.network = network.eval().requires_grad_(False)
         self.size = size
+        self._forward = compiled(self.network.forward, compile)
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, outputs]."""
-        self.network.to(batch.images.device)
-        logits: Tensor = self.network(resized(batch.images, self.size)).float()
-        return logits
+        first = next(self.network.parameters(), None)
+        if first is None or first.device != batch.images.device:  # to go through all weights each time is not free
+            self.network.to(batch.images.device)
+        logits: Tensor = self._forward(resized(batch.images, self.size))
+        return logits.float()
 
     @property
     def fingerprint(self) -> str:
@@ -101,22 +108,42 @@ class CachedTeacher:
 
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, outputs]."""
-        if self._originals is not None:
-            images = self._originals[batch.indices.cpu()].to(batch.images.device)
-            batch = batch._replace(images=images, views=torch.zeros_like(batch.views))
-        indices, views = batch.indices.cpu().numpy(), batch.views.cpu().numpy()
+        indices, views = batch.indices.cpu(), self._stored_as(batch.views.cpu())
+        self._fill(indices.numpy(), views.numpy(), lambda: batch)
+        return torch.from_numpy(self.store.get(indices.numpy(), views.numpy())).to(batch.images.device)
+
+    def ahead(self, indices: Tensor, views: Tensor, show: Callable[[int], Batch]) -> Tensor:
+        """The answers to several batches, float32 [steps, N, outputs] on the CPU (`zoo.learn.batches.Ahead`). What is
+        missing is asked for batch by batch, so that it does not depend on how many are fetched at once.
+        """
+        views = self._stored_as(views)
+        for step, (which, seen) in enumerate(zip(indices, views, strict=True)):
+            self._fill(which.numpy(), seen.numpy(), lambda step=step: show(step))  # type: ignore[misc]
+        answers = torch.from_numpy(self.store.get(indices.flatten().numpy(), views.flatten().numpy()))
+        return answers.view(*indices.shape, -1)
+
+    def _stored_as(self, views: Tensor) -> Tensor:
+        """The number under which the answer to a view is kept."""
+        return views if self._originals is None else torch.zeros_like(views)
+
+    def _fill(self, indices: npt.NDArray[np.int64], views: npt.NDArray[np.int64], show: Callable[[], Batch]) -> None:
+        """Ask for what is not in the store; `show` gives the whole batch."""
         missing = np.flatnonzero(~self.store.has(indices, views))
         seconds = 0.0
         if len(missing):
             began = time.perf_counter()
-            chosen = torch.from_numpy(missing)
-            part = Batch(*(column[chosen] for column in batch))
+            batch = show()
+            if self._originals is not None:
+                batch = batch._replace(images=self._originals[torch.from_numpy(indices)].to(batch.images.device))
+            chosen = torch.from_numpy(missing).to(batch.images.device)
+            images, targets, labelled, *_ = batch
+            where = batch.indices.to(chosen.device), batch.views.to(chosen.device)
+            part = Batch(*(column[chosen] for column in (images, targets, labelled, *where)))
             with torch.autocast(batch.images.device.type, enabled=False):
                 answers = self.online.answer(part)
             self.store.put(indices[missing], views[missing], answers.cpu().numpy())
             seconds = time.perf_counter() - began
         self.tally += Tally(len(missing), len(indices) - len(missing), seconds)
-        return torch.from_numpy(self.store.get(indices, views)).to(batch.images.device)
 
 
 class TorchTeacher:

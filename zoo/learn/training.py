@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
 
 from zoo.data import ImageSet
 from zoo.errors import VerdictError
@@ -24,6 +26,9 @@ from zoo.learn.recipe import Training
 from zoo.progress import track
 
 LAST = "last.ckpt"
+# Steps whose losses are looked at together: reading a number back from a GPU waits for all that is queued there, and
+# one wait in so many steps costs nothing that can be seen.
+LOOK_EVERY = 64
 
 
 class _Watch(Callback):
@@ -31,6 +36,8 @@ class _Watch(Callback):
 
     def __init__(self, title: str, last: Path) -> None:
         self._title, self._last = title, last
+        self._losses: list[Tensor] = []
+        self._shown: list[Tensor] = []
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         del module
@@ -48,16 +55,26 @@ class _Watch(Callback):
         batch: Batch,
         index: int,
     ) -> None:
-        del index
         self._advance()
-        if not torch.isfinite(outputs["loss"]):
-            names = [module.batches.images.names[i] for i in batch.indices.tolist()]
-            kept = f"the last good state is {self._last}" if self._last.exists() else "no epoch was finished before"
-            raise VerdictError(
-                f"{self._title}: the loss is {outputs['loss'].item()} at step {trainer.global_step}, on the images "
-                f"{', '.join(names[:4])}{' ...' if names[4:] else ''}; {kept}; a smaller train.lr or a train.warmup "
-                "usually helps"
-            )
+        self._losses.append(outputs["loss"].detach().float())
+        self._shown.append(batch.indices)
+        # Before an epoch ends, too: what is kept then has to be good.
+        if len(self._losses) == LOOK_EVERY or index + 1 == trainer.num_training_batches:
+            self._look(trainer.global_step, module)
+
+    def _look(self, step: int, module: Learner) -> None:
+        """Read back the losses of the latest steps, of which `step` is the last."""
+        losses, shown = torch.stack(self._losses).tolist(), self._shown
+        self._losses, self._shown = [], []
+        for place, (loss, indices) in enumerate(zip(losses, shown, strict=True)):
+            if not math.isfinite(loss):
+                names = [module.batches.images.names[i] for i in indices.tolist()]
+                kept = f"the last good state is {self._last}" if self._last.exists() else "no epoch was finished before"
+                raise VerdictError(
+                    f"{self._title}: the loss is {loss} at step {step - len(losses) + place + 1}, on the images "
+                    f"{', '.join(names[:4])}{' ...' if names[4:] else ''}; {kept}; a smaller train.lr or a "
+                    "train.warmup usually helps"
+                )
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         del trainer, module, stage
@@ -99,6 +116,8 @@ def fit(
         callbacks.insert(0, Ema(settings.ema))
     if settings.patience:
         callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
+    if settings.compile != "off":
+        torch.compiler.reset()  # else the networks of earlier trainings count towards the most that it compiles
     with _quiet():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
@@ -108,6 +127,7 @@ def fit(
             sync_batchnorm=processes > 1 and torch.cuda.is_available(),
             use_distributed_sampler=False,  # every process takes its own slice of each batch
             precision=_precision(settings),
+            benchmark=True if settings.compile != "off" else None,  # cuDNN too chooses by the clock then
             logger=loggers,
             log_every_n_steps=len(learner.batches),
             callbacks=callbacks,

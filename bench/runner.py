@@ -7,21 +7,25 @@ in a system call while a child measures. A child that crashes is a row with the 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cases import Case
 from bench.collect import Collection, turns
+from bench.gpu import BUSY, find, is_gpu
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
+from bench.resume import earlier, taken_over, what_is_missing
 from zoo import __version__
-from zoo.errors import InputError
-from zoo.progress import track
+from zoo.errors import EnvironmentProblem, InputError
+from zoo.progress import note, track
 
 # -P: a folder called `bench` in the working directory is not ours.
 CHILD = [sys.executable, "-P", "-m", "bench.child"]
@@ -32,28 +36,42 @@ OnCase = Callable[[Case, Sequence[Row]], None]
 def run(
     cases: Sequence[Case],
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     on_case: OnCase | None = None,
     argv: Sequence[str] | None = None,
     passes: int = 1,
+    resume: bool = False,
 ) -> Results:
     """Measure `cases` in order, with progress on stderr; with several `passes` each as often, interleaved.
 
     `out` is written after every case, so that Ctrl-C (which is raised again) and worse keep what was measured.
     `on_case` is called after every case with its rows. `argv`: the command line to record, by default the process's.
-    `InputError` when there is no case: an empty suite is a mistake and not a success.
+    With `resume` only the rows are measured that `out` does not have yet; see `bench.resume`.
+    `InputError` when there is no case, which is a mistake and not a success, or for a GPU that is not there. Where no
+    GPU is at all, that is the reason of those rows, and the other cases are measured.
     """
     if not cases:
         raise InputError("there is nothing to measure: no case was selected")
+    for device in dict.fromkeys(case.device for case in cases if is_gpu(case.device)):
+        with suppress(EnvironmentProblem):
+            find(device)
+    out = None if out is None else Path(out)
     host, created = this_host(), datetime.now(UTC).replace(microsecond=0)
     found = Collection(cases)
+    if resume and (before := earlier(out, cases, host, passes)) is not None:
+        taken_over(found, before)
+        created = before.created
 
     def results() -> Results:
         arguments = list(sys.argv if argv is None else argv)
         return Results(schema=SCHEMA, created=created, version=__version__, argv=arguments, host=host, rows=found.rows)
 
     with track("measuring", total=len(cases) * passes) as advance:
-        for place, case in turns(found, passes):
+        for place, whole in turns(found, passes):
+            case = what_is_missing(whole, found.of(place)) if resume else whole
+            if case is None:
+                advance()
+                continue
             rows: list[Row] = []
             try:
                 with track(case.title, total=1, quiet_log=True):
@@ -70,24 +88,41 @@ def run(
 
 def measure_case(case: Case, rows: list[Row]) -> None:
     """Append a row for each batch size of `case`, measured in a child process; when interrupted, those so far."""
+    try:
+        environment = find(case.device).environment if is_gpu(case.device) else {}
+    except EnvironmentProblem as problem:
+        rows += [_failed(case, batch, str(problem)) for batch in case.batches]
+        return
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         report, log = Path(folder, "report"), Path(folder, "log")
         report.touch()
         try:
-            status = _child(case, report, log)
+            status = _child(case, report, log, environment)
         finally:
             measured, error = _read(report)
             rows += measured
         done = {row.batch for row in measured}
-        reason = error or reason_of_end(status, log)
+        if status == 0:
+            reason = "the child process ended early and does not say why"
+        else:
+            reason = error or reason_of_end(status, log)
+            if done == set(case.batches):
+                note(f"{case.title}: its times are kept, what is measured after them is not whole: {reason}")
         rows += [_failed(case, batch, reason) for batch in case.batches if batch not in done]
+    busy = max((row.gpu.busy or 0 for row in measured if row.gpu is not None), default=0)
+    if busy >= BUSY:
+        note(f"{case.title}: others used the GPU for {busy} % of the time before it: look at its spread")
 
 
-def _child(case: Case, report: Path, log: Path) -> int:
+def _child(case: Case, report: Path, log: Path, environment: Mapping[str, str]) -> int:
     """The child's exit status, negative for a signal. It never outlives this call."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*CHILD, str(report)], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+            [*CHILD, str(report)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
         )
         try:
             process.communicate(case.model_dump_json().encode())
@@ -98,16 +133,20 @@ def _child(case: Case, report: Path, log: Path) -> int:
 
 
 def _read(report: Path) -> tuple[list[Row], str | None]:
-    """The rows of a child's report and its error; a line that was cut off when the child died does not count."""
-    rows: list[Row] = []
+    """The rows of a child's report and its error; a line that was cut off when the child died does not count.
+
+    A batch size's later row replaces its earlier one: it says more.
+    """
+    rows: dict[int, Row] = {}
     for line in report.read_text(encoding="utf-8").splitlines(keepends=True):
         if not line.endswith("\n"):
             break
         entry = json.loads(line)
         if "error" in entry:
-            return rows, entry["error"]
-        rows.append(Row.model_validate(entry["row"]))
-    return rows, None
+            return list(rows.values()), entry["error"]
+        row = Row.model_validate(entry["row"])
+        rows[row.batch] = row
+    return list(rows.values()), None
 
 
 def reason_of_end(status: int, log: Path) -> str:
@@ -131,6 +170,7 @@ def _failed(case: Case, batch: int, reason: str) -> Row:
         engine=asked,
         batch=batch,
         scope=case.scope,
+        variant=case.variant,
         accuracy=None,
         parameters=None,
         macs=None,

@@ -1,0 +1,62 @@
+"""Networks that are not ours as subjects: a library's model with its weights, somebody's ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cases import Case
+from bench.results import EngineFacts
+from bench.subjects import Subject, looked, recogniser
+from zoo.engines.tasks import TASKS
+from zoo.errors import InputError, need
+from zoo.images import Framing
+
+if TYPE_CHECKING:
+    from zoo.learn.teachers import TorchTeacher
+
+
+def network_of(case: Case) -> TorchTeacher:
+    """The torch network of a case: a checkpoint of ours, or timm:NAME or torchvision:NAME with its weights."""
+    if case.foreign is None:
+        from zoo.learn.teachers import from_checkpoint
+
+        return from_checkpoint(case.subject)
+    from zoo.learn.library import from_library
+
+    return from_library(case.foreign, str(case.subject), _folders(case.evaluation))
+
+
+def open_graph(case: Case) -> Subject:
+    """A classifier in an ONNX file on ONNX Runtime. One that takes floats is fed ImageNet's normalisation: a graph
+    that learned with another one is packed as a bundle, which knows its own.
+    """
+    need("torch", extra="train", purpose="measuring somebody's ONNX file")
+    from zoo.learn.library import MEAN, STD
+    from zoo.learn.onnx_teacher import Graph, files_of, parts
+
+    path, output = parts(str(case.subject))
+    graph = Graph(path, output, MEAN, STD, None, case.device, case.threads)
+    framing = Framing.square(graph.size)
+    labels = _folders(case.evaluation)
+    if labels and len(labels) != graph.outputs:
+        raise InputError(f"{path} has {graph.outputs} outputs, and {case.evaluation} has {len(labels)} folders")
+    task = TASKS["classification"](labels or [str(number) for number in range(graph.outputs)], graph.size)
+    return Subject(
+        answer=graph,
+        recognise=recogniser(graph, task, framing),
+        decide=lambda pictures: graph(looked(pictures, framing)[0]),
+        task=task,
+        framing=framing,
+        engine=EngineFacts.of(graph, "fp32"),
+        parameters=None,
+        macs=None,
+        bytes_on_disk=sum(file.stat().st_size for file in files_of(path)),
+    )
+
+
+def _folders(evaluation: Path | None) -> list[str]:
+    """The names of DIR/CLASS in order: libraries number classes so, and their files keep no other names."""
+    if evaluation is None or not evaluation.is_dir():
+        return []
+    return sorted(path.name for path in evaluation.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,141 @@
+"""A stand-in for ONNX Runtime's CUDA provider: the real library's arguments and options, answers from its CPU provider.
+
+What the fake GPU "computes" is queued on the stream that the session was given, and reads and writes the bound
+addresses when that stream is synchronised: a forgotten wait, a wrong address or freed memory shows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime as real
+from fake_cuda import Gpu
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+LIBRARY = Path(real.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+# What the provider reports where nothing is asked for, as far as the project sets it.
+USUAL = {
+    "device_id": "0",
+    "cudnn_conv_algo_search": "EXHAUSTIVE",
+    "cudnn_conv_use_max_workspace": "1",
+    "prefer_nhwc": "0",
+    "use_tf32": "1",
+    "do_copy_in_default_stream": "1",
+    "enable_cuda_graph": "0",
+    "has_user_compute_stream": "0",
+    "user_compute_stream": "0",
+}
+
+
+class World:
+    """What happened, and what is to go wrong."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+        self.ignored: set[str] = set()  # options that the provider does not follow
+        self.elsewhere = False  # a node is placed on the CPU
+        self.recorded: dict[int, Any] = {}  # the binding of each CUDA graph
+        self.replays = 0
+        self.sessions = 0
+
+
+def install(world: World, patch: Any) -> None:
+    """Let the project meet the fake; `patch` is pytest's monkeypatch."""
+    from zoo.engines import onnxruntime as backend
+    from zoo.engines import onnxruntime_cuda
+
+    fake = SimpleNamespace(
+        __version__=real.__version__,
+        SessionOptions=real.SessionOptions,
+        RunOptions=real.RunOptions,
+        preload_dlls=lambda: print("looked for CUDA"),
+        InferenceSession=lambda *arguments, **named: session(world, *arguments, **named),
+    )
+    for module in (backend, onnxruntime_cuda):
+        patch.setattr(module, "library", lambda: fake)
+
+
+def session(world: World, path: str, options: Any, *, providers: list[tuple[str, dict[str, str]]]) -> Any:
+    """A session as the real class makes it."""
+    ((provider, settings),) = providers
+    if provider == CPU:
+        return real.InferenceSession(path, options, providers=providers)
+    known = LIBRARY.read_bytes()
+    for key, value in settings.items():
+        assert key.encode() in known, f"the provider has no option {key}"
+        assert isinstance(value, str)
+    assert options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
+    return Session(world, path, settings)
+
+
+class Session:
+    """One fake session. It must be gone before its stream is."""
+
+    def __init__(self, world: World, path: str, settings: dict[str, str]) -> None:
+        self._world, self._settings = world, settings
+        self._number = int(settings["device_id"])
+        self._stream = world.gpu.streams[int(settings["user_compute_stream"])]
+        self._cpu = real.InferenceSession(path, providers=[CPU])
+        world.sessions += 1
+
+    def __del__(self) -> None:
+        self._world.gpu.log.append("session")
+        self._world.sessions -= 1
+
+    def get_providers(self) -> list[str]:
+        return [CUDA, CPU]
+
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        followed = {key: value for key, value in self._settings.items() if key not in self._world.ignored}
+        return {CUDA: {**USUAL, "has_user_compute_stream": "1", **followed}, CPU: {}}
+
+    def get_provider_graph_assignment_info(self) -> list[Any]:
+        return [SimpleNamespace(ep_name=CUDA), *([SimpleNamespace(ep_name=CPU)] if self._world.elsewhere else [])]
+
+    def get_inputs(self) -> Any:
+        return self._cpu.get_inputs()
+
+    def get_outputs(self) -> Any:
+        return self._cpu.get_outputs()
+
+    def io_binding(self) -> Binding:
+        return Binding(self._number)
+
+    def run_with_iobinding(self, binding: Binding, options: Any) -> None:
+        world = self._world
+        assert world.gpu.current == self._number
+        assert options.get_run_config_entry("disable_synchronize_execution_providers") == "1"
+        number = int(options.get_run_config_entry("gpu_graph_id"))
+        if self._settings["enable_cuda_graph"] == "1" and number != -1:
+            known = world.recorded.setdefault(number, binding)
+            assert known is binding, "a CUDA graph replays the addresses that it was recorded with"
+            world.replays += 1
+        self._stream.add(lambda: self._compute(binding))
+
+    def _compute(self, binding: Binding) -> None:
+        images = self._world.gpu.array(*binding.input)
+        answers = self._world.gpu.array(*binding.output)
+        answers[...] = self._cpu.run(None, {binding.source: images})[0]
+
+
+class Binding:
+    """Takes what the real `IOBinding` takes."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def bind_input(self, *arguments: Any) -> None:
+        self.source, self.input = self._bound(real.IOBinding.bind_input, arguments)
+
+    def bind_output(self, *arguments: Any) -> None:
+        _, self.output = self._bound(real.IOBinding.bind_output, arguments)
+
+    def _bound(self, method: Any, arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        given = inspect.signature(method).bind(self, *arguments).arguments
+        assert (given["device_type"], given["device_id"]) == ("cuda", self._number)
+
+        return given["name"], (given["buffer_ptr"], tuple(given["shape"]), np.dtype(given["element_type"]))

@@ -1,0 +1,195 @@
+"""ONNX Runtime's CUDA provider at work: a stream of its own, buffers that stay, a CUDA graph for each batch size.
+
+Nothing here was executed on a GPU where it was written: the tests have a stand-in with the real library's surface.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.engines.cuda import Buffer, cuda_runtime, done, event_seconds, this_gpu
+from zoo.engines.onnxruntime import CUDA, library, open_session
+from zoo.errors import EnvironmentProblem, InputError
+
+# Batch sizes with a CUDA graph. It belongs to the session for good, with the buffers that it was recorded with.
+GRAPHS = 16
+LOOSE = 4  # batch sizes without one whose buffers are kept
+NEVER_RECORD = "-1"  # as ONNX Runtime calls it
+
+SETTINGS = {
+    "cudnn_conv_algo_search": "EXHAUSTIVE",  # every algorithm that cuDNN has is timed, once for each shape
+    "cudnn_conv_use_max_workspace": "1",
+    "prefer_nhwc": "1",  # tensor cores take this layout; the other is transposed around every convolution
+    "use_tf32": "0",  # fp32 is fp32; in TF32 it would have 10 bits of mantissa
+    "do_copy_in_default_stream": "1",
+}
+log = logging.getLogger("zoo.onnxruntime")
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """One batch size: its buffers, what binds them to the graph, and how it is run. `free` gives the memory back."""
+
+    images: Buffer
+    answers: Buffer
+    binding: Any
+    options: Any
+    recorded: bool
+    free: ExitStack
+
+
+class CudaSession:
+    """One session on one GPU. Callers wait for each other: a GPU computes one batch at a time anyway."""
+
+    def __init__(self, graph: Path, options: Any, number: int, *, cuda_graph: bool) -> None:
+        """`options`: the library's SessionOptions. Raises `EnvironmentProblem` for a GPU that is not there, for a node
+        that the provider cannot compute, and where it does not do what it was told.
+        """
+        self._cudart, self._number, self._record = cuda_runtime(), number, cuda_graph
+        gpu = this_gpu(number)
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        self._turn = threading.Lock()
+        self._lanes: dict[int, _Lane] = {}
+        self._held: dict[str, Any] = {}
+        done(self._cudart.cudaSetDevice(number))
+        with ExitStack() as stack:
+            self._stream = done(self._cudart.cudaStreamCreateWithFlags(self._cudart.cudaStreamNonBlocking))
+            stack.callback(self._cudart.cudaStreamDestroy, self._stream)
+            settings = {
+                **SETTINGS,
+                "device_id": str(number),
+                "enable_cuda_graph": str(int(cuda_graph)),
+                "user_compute_stream": str(int(self._stream)),
+            }
+            _find_libraries()
+            self._held["session"] = _open(graph, options, settings)
+            stack.callback(self._held.clear)  # a session ends before its stream does
+            _check(self._session, settings)
+            source, target = self._session.get_inputs()[0], self._session.get_outputs()[0]
+            self._input, self._output = source.name, target.name
+            self._shape, self._size = tuple(source.shape[1:]), target.shape[1]
+            if not all(isinstance(side, int) for side in (*self._shape, self._size)):
+                raise EnvironmentProblem(f"{graph.name} does not say how large its answers are: buffers need to know")
+            stack.callback(_drop, self._lanes)
+            stack.callback(self._cudart.cudaStreamSynchronize, self._stream)  # an error may have left work behind
+            self._free = weakref.finalize(self, stack.pop_all().close)  # now, or when Python forgets the object
+        self.about = {"gpu": gpu.name, "options": {**SETTINGS, "enable_cuda_graph": settings["enable_cuda_graph"]}}
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 [N, H, W, 3] in, float32 [N, size] out, through page-locked memory."""
+        with self._turn:
+            lane = self._upload(images)
+            self._session.run_with_iobinding(lane.binding, lane.options)
+            lane.answers.download(len(images), self._stream)
+            done(self._cudart.cudaStreamSynchronize(self._stream))
+            return np.array(lane.answers.host)
+
+    def compute_seconds(
+        self, images: npt.NDArray[np.uint8], times: int, before: Callable[[], object] | None = None
+    ) -> list[float]:
+        """What the GPU takes for these images, `times` times: input and output in its memory, measured by CUDA's
+        events. Without a CUDA graph, the gaps between launches are a part of it.
+        """
+        with self._turn:
+            lane = self._upload(images)
+
+            def launch() -> None:
+                self._session.run_with_iobinding(lane.binding, lane.options)
+
+            launch()  # algorithms are chosen, the graph is recorded
+            done(self._cudart.cudaStreamSynchronize(self._stream))
+            return event_seconds(self._stream, launch, times, before)
+
+    @property
+    def _session(self) -> Any:
+        return self._held["session"]
+
+    def close(self) -> None:
+        """Give the GPU's memory back now. The engine cannot be used afterwards."""
+        with self._turn:
+            self._free()
+
+    def _upload(self, images: npt.NDArray[np.uint8]) -> _Lane:
+        if not self._free.alive:
+            raise InputError("this engine was closed")
+        done(self._cudart.cudaSetDevice(self._number))  # a setting of each calling thread
+        rows = len(images)
+        lane = self._lanes.get(rows) or self._lane(rows)
+        lane.images.host[:] = images
+        lane.images.upload(rows, self._stream)
+        return lane
+
+    def _lane(self, rows: int) -> _Lane:
+        """Buffers and binding for a batch of `rows`. A graph replays the very addresses that it was recorded with, so
+        that its lane stays; of the others the oldest one makes room.
+        """
+        loose = [count for count, lane in self._lanes.items() if not lane.recorded]
+        recorded = len(self._lanes) - len(loose)
+        record = self._record and recorded < GRAPHS
+        if not record and len(loose) >= LOOSE:
+            self._lanes.pop(loose[0]).free.close()
+        with ExitStack() as stack:
+            images = Buffer((rows, *self._shape), np.uint8, stack)
+            answers = Buffer((rows, self._size), np.float32, stack)
+            binding = self._session.io_binding()
+            there = "cuda", self._number
+            binding.bind_input(self._input, *there, np.uint8, images.host.shape, images.device)
+            binding.bind_output(self._output, *there, np.float32, answers.host.shape, answers.device)
+            options = library().RunOptions()
+            options.add_run_config_entry("gpu_graph_id", str(recorded + 1) if record else NEVER_RECORD)
+            # The stream is ours, and so is the wait for it: after the copy back, not before.
+            options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+            self._lanes[rows] = _Lane(images, answers, binding, options, record, stack.pop_all())
+        return self._lanes[rows]
+
+
+def _find_libraries() -> None:
+    """Load CUDA and cuDNN from NVIDIA's wheels, where they are installed. The library prints what it does not find."""
+    if hasattr(library(), "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            library().preload_dlls()
+        log.debug("%s", said.getvalue().strip())
+
+
+def _open(graph: Path, options: Any, settings: dict[str, str]) -> Any:
+    try:
+        return open_session(graph, options, CUDA, settings)
+    except EnvironmentProblem as problem:
+        if "fallback to CPU EP has been explicitly disabled" not in str(problem):
+            raise
+        raise EnvironmentProblem(
+            f"onnxruntime cannot run all of {graph.name} on cuda: a node of it is not for the GPU, or CUDA's and "
+            "cuDNN's libraries were not found, which pip install 'distilzoo[cuda]' brings"
+        ) from problem
+
+
+def _check(session: Any, settings: dict[str, str]) -> None:
+    """Raise `EnvironmentProblem` for a setting that the provider does not have, and for a node that it does not run."""
+    used = session.get_provider_options()[CUDA]
+    expected = {**settings, "has_user_compute_stream": "1"}
+    for key, value in expected.items():
+        if used.get(key) != value:
+            raise EnvironmentProblem(f"onnxruntime was asked for {key}={value} and uses {used.get(key)}")
+    if hasattr(session, "get_provider_graph_assignment_info"):
+        elsewhere = {part.ep_name for part in session.get_provider_graph_assignment_info()} - {CUDA}
+        if elsewhere:
+            raise EnvironmentProblem(f"onnxruntime was asked for {CUDA} and runs a part on {', '.join(elsewhere)}")
+
+
+def _drop(lanes: dict[int, _Lane]) -> None:
+    while lanes:
+        _, lane = lanes.popitem()
+        lane.free.close()
