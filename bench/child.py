@@ -11,9 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from bench import native
+from bench import native, session
 from bench.cases import Case
-from bench.session import rows
 from zoo.errors import ZooError, unexpected
 
 
@@ -22,7 +21,7 @@ def main(report: Path) -> int:
     case = Case.model_validate_json(sys.stdin.read())
     with report.open("a", encoding="utf-8") as file:
         try:
-            for row in (native.rows if native.is_native(case.backend) else rows)(case):
+            for row in (native.rows if native.is_native(case.backend) else session.rows)(case):
                 print(json.dumps({"row": row.model_dump(mode="json")}), file=file, flush=True)
         except ZooError as error:
             print(json.dumps({"error": str(error)}), file=file)

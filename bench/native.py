@@ -15,6 +15,7 @@ from typing import Any
 from bench.cases import Case
 from bench.embedded import Embedded
 from bench.evidence import Saturation, Start
+from bench.gpu import CUDA, is_gpu
 from bench.photos import photo_files
 from bench.results import NS_PER_MS, EngineFacts, Results, Row, Timing
 from bench.stats import median, median_interval
@@ -91,7 +92,8 @@ def _run(case: Case, batch: int, photos: list[Path]) -> Any:
     if case.scope == "compute" or (photos and batch != 1):
         raise InputError("libzoo's loop measures the scope call, and the scope image with one picture at a time")
     command = [program(), case.subject, "--backend", NATIVE[case.backend], "--precision", case.precision]
-    command += ["--device", case.device, "--seconds", f"{case.limits.seconds:g}", "--batch", str(batch)]
+    command += ["--device", CUDA if is_gpu(case.device) else case.device]  # this process sees no other GPU
+    command += ["--seconds", f"{case.limits.seconds:g}", "--batch", str(batch)]
     if case.threads is not None:
         command += ["--threads", str(case.threads)]
     done = subprocess.run(

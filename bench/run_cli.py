@@ -73,6 +73,10 @@ def run(
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Pictures for --scope image.", rich_help_panel=WHAT)
     ] = None,
+    native: Annotated[
+        bool,
+        typer.Option("--native", help="Measure libzoo beside each backend: the loop in C.", rich_help_panel=WHAT),
+    ] = False,
     batch: Annotated[str, typer.Option(help="Batch sizes, comma-separated. Default: 1,32.", rich_help_panel=WHAT)] = "",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Default: every core this process may use.", rich_help_panel=WHAT)
@@ -144,6 +148,7 @@ def run(
         "--device": device,
         "--scope": scope,
         "--photos": photos,
+        "--native": native,
         "--batch": batch,
         "--threads": threads,
         "--variant": variant,

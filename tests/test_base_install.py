@@ -48,7 +48,7 @@ def wheel(folder, **environment):
     """The wheel that pip builds with this PATH, and what was said meanwhile."""
     folder.mkdir()
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "-v", "-w", folder, ROOT]
-    said = checked(*command, env=os.environ | environment).stdout
+    said = checked(*command, env=os.environ | environment).stderr
     (built,) = folder.glob("*.whl")
     return built, said
 
