@@ -99,14 +99,14 @@ def _fits(case: Case, scope: Scope, variant: Variant | None) -> bool:
 
 def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
     """Those of `devices` that the backend has; without any, its usual one."""
-    backend = NATIVE.get(backend, backend)
-    only = ONLY_ON.get(backend)
+    library = NATIVE.get(backend, backend)
+    only = ONLY_ON.get(library)
     fit = [device for device in devices if only is None or is_gpu(device) == (only == "cuda")]
     if devices and not fit:
         if asked:
             raise InputError(f"{backend} runs on {only} only, and {', '.join(devices)} is asked for")
         note(f"{backend} runs on {only} only and is left out")
-    return fit if devices else [DEVICES.get(backend, "cpu")]
+    return fit if devices else [DEVICES.get(library, "cpu")]
 
 
 def _on_devices(case: Case, devices: Sequence[str]) -> list[Case]:

@@ -92,9 +92,6 @@ def run(
     layers: Annotated[
         bool, typer.Option("--layers", help="Time every layer, where the backend says it.", rich_help_panel=WHAT)
     ] = False,
-    native: Annotated[
-        bool, typer.Option("--native", help="libzoo beside each backend: the loop in C.", rich_help_panel=WHAT)
-    ] = False,
     evaluate: Annotated[
         Path | None,
         typer.Option(
@@ -148,7 +145,6 @@ def run(
         "--device": device,
         "--scope": scope,
         "--photos": photos,
-        "--native": native,
         "--batch": batch,
         "--threads": threads,
         "--variant": variant,

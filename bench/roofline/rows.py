@@ -26,7 +26,7 @@ class Floors:
 
     def __init__(self, cases: Sequence[Case], host: Host) -> None:
         self._known: Known | None = find(host)
-        self._bundles = {case.name: case for case in cases if is_engine(case.backend)}
+        self._bundles = {case.name: case for case in cases if _of_a_bundle(case)}
         self._work: dict[tuple[str, Precision], Work] = {}
 
     @property
@@ -63,8 +63,11 @@ class Floors:
         return row.model_copy(update={"limit": limit})
 
     def _work_of(self, case: Case, row: Row) -> Work | None:
-        """A checkpoint's work is that of the bundle of its name, if that is measured too and has as many MACs."""
-        if is_engine(case.backend):
+        """A checkpoint's work is that of the bundle of its name, if that is measured too and has as many MACs.
+
+        Somebody's own ONNX file is no bundle, and has none here.
+        """
+        if _of_a_bundle(case):
             bundle = Bundle.open(case.subject)
             return self._read(bundle, graph_of(bundle, case.backend, case.precision))
         if case.backend in GRAPH_PEERS:
@@ -79,3 +82,7 @@ class Floors:
         if key not in self._work:
             self._work[key] = read_work(bundle.file(bundle.manifest.graphs[graph].file))
         return self._work[key]
+
+
+def _of_a_bundle(case: Case) -> bool:
+    return is_engine(case.backend) and case.foreign is None
