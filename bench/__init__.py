@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from bench.results import Results as Results
     from bench.results import Row as Row
     from bench.results import read_results as read_results
-    from bench.runner import run as run
-    from bench.suite import Suite as Suite
-    from bench.suite import read_suite as read_suite
+    from bench.suite.file import Suite as Suite
+    from bench.suite.file import read_suite as read_suite
+    from bench.suite.runner import run as run
 
 _PLACES = {
     "Case": "bench.cases",
     "Limits": "bench.cases",
     "Results": "bench.results",
     "Row": "bench.results",
-    "Suite": "bench.suite",
+    "Suite": "bench.suite.file",
     "read_results": "bench.results",
-    "read_suite": "bench.suite",
-    "run": "bench.runner",
+    "read_suite": "bench.suite.file",
+    "run": "bench.suite.runner",
 }
 __all__ = ["Case", "Limits", "Results", "Row", "Suite", "read_results", "read_suite", "run"]
 

@@ -10,8 +10,8 @@ import typer
 from bench.campaign.cli import app as campaign
 from bench.gate.cli import app as gate
 from bench.roofline.cli import app as roofline
-from bench.run_cli import app as run
-from bench.show import app as show
+from bench.show.cli import app as show
+from bench.suite.cli import app as run
 from zoo.errors import need
 
 app = typer.Typer(no_args_is_help=True)
@@ -32,10 +32,10 @@ def report(
     ] = None,
 ) -> None:
     """Write the results as one HTML page that opens offline."""
-    from bench.choices import known_scope
     from bench.gate.receipt import read_receipt
-    from bench.report import write_report
+    from bench.page.report import write_report
     from bench.results import read_results
+    from bench.suite.choices import known_scope
 
     page = out or results.with_suffix(".html")
     found = read_results(results)

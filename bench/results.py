@@ -15,8 +15,7 @@ from typing import Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from bench.cases import SCOPES, Role, Scope, Variant
-from bench.embedded import Embedded
-from bench.evidence import Ceilings, Energy, Gpu, Layer, Limit, Saturation, Start
+from bench.evidence import Ceilings, Embedded, Energy, Gpu, Layer, Limit, Saturation, Start
 from bench.host import Host
 from bench.stats import median, median_interval, quantile, spread
 from zoo.engines.backend import Backend

@@ -25,7 +25,7 @@ def _gate() -> type[BaseModel]:
 
 
 def _suite() -> type[BaseModel]:
-    from bench.suite import Suite
+    from bench.suite.file import Suite
 
     return Suite
 

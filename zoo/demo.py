@@ -11,11 +11,11 @@ from typing import Any
 
 from PIL import Image
 
-from bench.best import one_engine_each
 from bench.cases import EAGER, Case, Limits, Role
-from bench.report import write_report
+from bench.page.report import write_report
 from bench.results import Results
-from bench.runner import run as measure
+from bench.show.best import one_engine_each
+from bench.suite.runner import run as measure
 from export.checkpoint import pack_checkpoint
 from zoo.data.sources import digit_scans
 from zoo.engines import RUNTIMES, Bundle, selftest

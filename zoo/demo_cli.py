@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """The whole line on real handwritten digits, in a few minutes: train, distil, export, verify, measure, report."""
     try:
-        from bench.text import terminal
+        from bench.show.text import terminal
         from zoo.demo import run_demo
     except ImportError as error:
         raise missing_package(str(error.name), "all", "zoo demo") from None

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.gate.child import Job, Ready, Turn
-from bench.runner import reason_of_end
+from bench.suite.runner import reason_of_end
 from zoo.errors import ZooError
 
 # -P: a folder called `bench` in the working directory is not ours.

@@ -9,7 +9,7 @@ from typing import Any
 from bench.gate.from_results import called, key_of, same_host
 from bench.gate.verdict import signed
 from bench.results import Results, Row, Timing
-from bench.text import milliseconds
+from bench.show.text import milliseconds
 from zoo.errors import InputError
 
 

@@ -15,12 +15,12 @@ from typing import Any
 from bench.gate.from_results import called, key_of
 from bench.gate.receipt import save
 from bench.gate.verdict import signed
+from bench.page.report import chart_library, script_json, templates
 from bench.page.section import Spec
 from bench.page.spec import CONFIG, SCHEMA
-from bench.report import chart_library, script_json, templates
 from bench.results import Results, Timing, read_results
+from bench.show.text import milliseconds
 from bench.stats import change_points, mean
-from bench.text import milliseconds
 from zoo.errors import InputError
 from zoo.progress import note
 

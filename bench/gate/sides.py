@@ -13,8 +13,8 @@ import numpy as np
 from bench.gate.child import CHECK
 from bench.gate.config import Benchmark, GateConfig
 from bench.measure import DISTINCT_BATCHES, random_batches
-from bench.plan import SENSIBLE_ON_CPU
 from bench.results import Accuracy
+from bench.suite.plan import SENSIBLE_ON_CPU
 from zoo.engines import Bundle
 from zoo.engines.bundle import MANIFEST
 from zoo.engines.manifest import Precision

@@ -10,8 +10,8 @@ from bench.page.energy import joules
 from bench.page.section import Spec
 from bench.page.start import row_of
 from bench.results import Row
-from bench.table import Line, Table
-from bench.text import NOTHING, Column, columns, count, milliseconds, percent, rate, size
+from bench.show.table import Line, Table
+from bench.show.text import NOTHING, Column, columns, count, milliseconds, percent, rate, size
 
 # The first columns are what a phone shows before anybody scrolls.
 ORDER = ("p50_ms", "accuracy", "speedup_0", "speedup_1", "images_per_second", "p90_ms", "of_limit")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.page.section import Figure, Numbers, Section, Spec
 from bench.page.spec import chart, tooltip
 from bench.results import Row
-from bench.table import Line, Table
-from bench.text import milliseconds
+from bench.show.table import Line, Table
+from bench.show.text import milliseconds
 
 STEP = 28  # pixels a layer
 MOST = 40  # bars; a network with more layers shows the longest, in its own order

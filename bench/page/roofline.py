@@ -11,8 +11,8 @@ from bench.page.labels import LIMIT, WIDE, Wish, label, place
 from bench.page.section import Figure, Numbers, Section, Spec
 from bench.page.spec import HOLLOW, by_role, chart, log_axis, names, one_two_five, role_of, tooltip
 from bench.results import Results, Row
-from bench.table import Line, Table
-from bench.text import count, milliseconds, percent
+from bench.show.table import Line, Table
+from bench.show.text import count, milliseconds, percent
 
 HEIGHT = 380
 BOUNDS = {"compute": "arithmetic", "memory": "memory", "launch": "kernel launches"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.page.section import Spec
 from bench.page.spec import chart, tooltip
 from bench.results import NS_PER_MS, Timing
+from bench.show.text import milliseconds
 from bench.stats import median
-from bench.text import milliseconds
 
 MOST = 240  # points: with more, neighbouring rounds share one
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from bench.cases import EAGER, PEERS
 from bench.page.section import Figure, Section, Spec
 from bench.page.spec import bars, role_of
-from bench.table import Line, Table
-from bench.text import count, size
+from bench.show.table import Line, Table
+from bench.show.text import count, size
 
 
 def section(table: Table) -> Section | None:

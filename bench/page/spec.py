@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.page.section import Spec
-from bench.table import Line
+from bench.show.table import Line
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name, never fetched
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"  # Vega measures with it

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bench.page.section import Figure, Section, Spec
 from bench.page.spec import ROW, by_role, captions, chart, listed, log_axis, names, role_of, tooltip
+from bench.show.table import Table
+from bench.show.text import milliseconds
 from bench.stats import thin
-from bench.table import Table
-from bench.text import milliseconds
 
 SAMPLES = 120  # order statistics a line: more cannot be told apart on a screen
 TICKS = (0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from bench.page.section import Figure, Numbers, Section, Spec
 from bench.page.spec import ROW, by_role, captions, chart, listed, names, role_of, tooltip
 from bench.results import Row
-from bench.table import Line, Table
-from bench.text import NOTHING, milliseconds, rate
+from bench.show.table import Line, Table
+from bench.show.text import NOTHING, milliseconds, rate
 
 
 def row_of(line: Line, batch: int) -> Row:

@@ -11,8 +11,8 @@ from bench.page.labels import LIMIT, NARROW, WIDE, Wish, label, place
 from bench.page.section import Figure, Numbers, Section, Spec
 from bench.page.spec import HOLLOW, by_role, chart, log_axis, one_two_five, role_of, tooltip
 from bench.results import Accuracy
-from bench.table import Line, Table
-from bench.text import columns, factor, milliseconds
+from bench.show.table import Line, Table
+from bench.show.text import columns, factor, milliseconds
 
 HEIGHT, MARGIN = 400, 36  # pixels: of the plot, and between its edge and the outermost point
 

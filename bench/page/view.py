@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cases import Scope
-from bench.headline import Segments, headline, pick
 from bench.page import energy, engines, layers, roofline, rounds, sizes, spread, start, tradeoff
 from bench.page.engines import Shown
 from bench.page.section import Numbers, Section, Spec
 from bench.results import Results
-from bench.table import Line, Table, pivot
-from bench.text import TEXT_COLUMNS, Column, comparison, notes
+from bench.show.headline import Segments, headline, pick
+from bench.show.table import Line, Table, pivot
+from bench.show.text import TEXT_COLUMNS, Column, comparison, notes
 
 SCOPE_WORDS: dict[Scope, tuple[str, str]] = {
     "compute": ("Device alone", "what the device itself takes, input and output in its own memory"),

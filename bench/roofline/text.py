@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.evidence import Ceilings
 from bench.roofline.store import Known
-from bench.text import NOTHING, count, size
+from bench.show.text import NOTHING, count, size
 from zoo.engines.inspect import aligned
 from zoo.engines.precision import NAMES
 

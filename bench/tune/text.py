@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.text import milliseconds, rate, size
+from bench.show.text import milliseconds, rate, size
 from bench.tune.judge import Entry, front
 from bench.tune.tune import Tuning
 from zoo.engines.inspect import aligned

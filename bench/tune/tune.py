@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench.accuracy import check
 from bench.cases import Case
-from bench.collect import Collection, turns
 from bench.results import Row
-from bench.runner import measure_case
+from bench.subjects.accuracy import check
+from bench.suite.collect import Collection, turns
+from bench.suite.runner import measure_case
 from bench.tune.judge import Entry, Standing, best, entry, too_inaccurate
 from bench.tune.wish import Kind, Wish, check_case, kinds, timed_cases
 from zoo.engines import Bundle, tuned

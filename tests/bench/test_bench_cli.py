@@ -7,12 +7,12 @@ from rows import family
 from tiny import colour_folder, tiny_bundle
 from typer.main import get_command
 
-from bench import plan as planning
 from bench.cases import Limits
-from bench.choices import Choices
 from bench.cli import app
-from bench.plan import plan
 from bench.results import Results, read_results
+from bench.suite import plan as planning
+from bench.suite.choices import Choices
+from bench.suite.plan import plan
 from zoo.engines.manifest import Manifest
 from zoo.errors import EnvironmentProblem, InputError
 

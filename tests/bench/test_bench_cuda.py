@@ -15,7 +15,7 @@ from tiny import tiny_bundle
 import zoo
 from bench.cases import Case, Limits
 from bench.measure.cold import ColdL2
-from bench.session import rows
+from bench.measure.session import rows
 from zoo.engines import BACKENDS
 from zoo.errors import EnvironmentProblem, InputError
 

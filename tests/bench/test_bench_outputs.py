@@ -18,9 +18,9 @@ from typer.main import get_command
 import bench
 from bench.cli import app
 from bench.evidence import Energy, Gpu, Limit, Saturation, Start
-from bench.flat import COLUMNS, to_csv
-from bench.pytest_json import to_pytest_benchmark
 from bench.schema import SCHEMAS, schema
+from bench.show.flat import COLUMNS, to_csv
+from bench.show.pytest_json import to_pytest_benchmark
 from bench.stats import median
 from zoo.errors import InputError
 

@@ -8,12 +8,12 @@ from rows import everything, family, results, row
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.headline import headline, plain
 from bench.page import energy, gate, layers, roofline, rounds, sizes, spread, start, tradeoff, view
 from bench.page.labels import Wish, place
-from bench.report import render, write_report
+from bench.page.report import render, write_report
 from bench.results import Results, Row, Timing
-from bench.table import pivot
+from bench.show.headline import headline, plain
+from bench.show.table import pivot
 from zoo.errors import EnvironmentProblem
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

@@ -9,11 +9,11 @@ import gates
 import pytest
 from rows import everything, row
 
-from bench.headline import headline, plain
 from bench.page.engines import arranged
-from bench.report import write_report
+from bench.page.report import write_report
 from bench.results import read_results
-from bench.table import pivot
+from bench.show.headline import headline, plain
+from bench.show.table import pivot
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NO_SANDBOX = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

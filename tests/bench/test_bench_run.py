@@ -10,12 +10,12 @@ import psutil
 import pytest
 from tiny import LABELS, SIDE, colour_folder, tiny_bundle
 
-from bench.accuracy import labelled_images
 from bench.cases import Case, Limits
-from bench.collect import Collection, turns
 from bench.gpu import Device
 from bench.results import read_results
-from bench.runner import run
+from bench.subjects.accuracy import labelled_images
+from bench.suite.collect import Collection, turns
+from bench.suite.runner import run
 from zoo.errors import InputError
 
 QUICK = Limits(seconds=0.3, min_rounds=6)
@@ -97,7 +97,7 @@ def test_a_library_that_raises_is_a_row_with_its_one_line(bundle: Path) -> None:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "bench.child" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "bench.measure.child" in child.cmdline()]
 
 
 def test_a_killed_child_is_a_row_and_the_suite_goes_on(bundle: Path) -> None:
@@ -121,7 +121,7 @@ START = """
 import sys
 from pathlib import Path
 from bench.cases import Case
-from bench.runner import run
+from bench.suite.runner import run
 run([Case.model_validate_json(line) for line in sys.stdin], out=Path(sys.argv[1]))
 """
 
@@ -330,7 +330,7 @@ with open(sys.argv[1], "a") as report:
     print(json.dumps({"error": os.environ["CUDA_VISIBLE_DEVICES"]}), file=report)
 sys.exit(4)
 """
-    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", child])
+    monkeypatch.setattr("bench.suite.runner.CHILD", [sys.executable, "-c", child])
     (row,) = run([case(bundle, device="cuda:1", batches=(1,))]).rows
     assert (row.error, row.engine.device) == ("GPU-1", "cuda:1")
 
@@ -338,8 +338,13 @@ sys.exit(4)
 def test_times_are_kept_when_what_is_measured_after_them_fails(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = "import sys, bench.session as s; s.saturate = None; import bench.child as c; from pathlib import Path; "
-    monkeypatch.setattr("bench.runner.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"])
+    broken = (
+        "import sys, bench.measure.session as s; s.saturate = None; "
+        "import bench.measure.child as c; from pathlib import Path; "
+    )
+    monkeypatch.setattr(
+        "bench.suite.runner.CHILD", [sys.executable, "-c", f"{broken}sys.exit(c.main(Path(sys.argv[1])))"]
+    )
     (row,) = run([case(bundle, batches=(1,), streams=(2,))]).rows
     assert row.timing is not None
     assert row.error is None

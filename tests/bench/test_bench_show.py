@@ -6,7 +6,7 @@ import pytest
 from rows import results, row
 
 from bench.results import read_results
-from bench.show import join
+from bench.show.cli import join
 from zoo.errors import InputError
 
 

@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 from rows import family, results, row
 
-from bench.best import one_engine_each
-from bench.headline import headline, pick, plain
-from bench.table import pivot
-from bench.text import columns, count, factor, markdown, milliseconds, percent, rate, size, terminal
+from bench.show.best import one_engine_each
+from bench.show.headline import headline, pick, plain
+from bench.show.table import pivot
+from bench.show.text import columns, count, factor, markdown, milliseconds, percent, rate, size, terminal
 
 
 def by_engine(table):

@@ -12,12 +12,12 @@ from tiny import GRAPH, LABELS, colour_folder
 from typer.main import get_command
 
 import bench
-from bench.accuracy import evaluate
 from bench.cases import Limits
-from bench.choices import Choices
 from bench.cli import app
-from bench.plan import plan
-from bench.subjects import open_subject
+from bench.subjects.accuracy import evaluate
+from bench.subjects.subject import open_subject
+from bench.suite.choices import Choices
+from bench.suite.plan import plan
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.learn.library import from_library
 

@@ -11,15 +11,15 @@ from rows import results, row
 from tiny import LABELS, SIDE, colour_folder, tiny_bundle
 from typer.main import get_command
 
-from bench.against import contests
 from bench.cases import Case, Limits
 from bench.cli import app
-from bench.collect import Collection, turns
-from bench.photos import in_batches
-from bench.report import render
+from bench.page.report import render
 from bench.results import Results
-from bench.runner import run
-from bench.text import markdown
+from bench.show.against import contests
+from bench.show.text import markdown
+from bench.subjects.photos import in_batches
+from bench.suite.collect import Collection, turns
+from bench.suite.runner import run
 
 command = get_command(app)
 QUICK = Limits(seconds=0.05, min_rounds=1)

@@ -22,8 +22,8 @@ from bench.roofline import store
 from bench.roofline.graphs import Shape
 from bench.roofline.rows import Floors
 from bench.roofline.store import Known
-from bench.runner import run
-from bench.text import markdown
+from bench.show.text import markdown
+from bench.suite.runner import run
 from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError
 

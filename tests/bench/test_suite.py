@@ -12,10 +12,10 @@ from typer.main import get_command
 
 import bench
 from bench.cases import Case, Limits
-from bench.choices import QUICK
 from bench.cli import app
 from bench.results import read_results
-from bench.suite import read_suite
+from bench.suite.choices import QUICK
+from bench.suite.file import read_suite
 from zoo.errors import InputError
 
 command = get_command(app)

@@ -73,13 +73,13 @@ def open_subject(case: Case) -> Subject:
 
 def _open(case: Case) -> Subject:
     if case.foreign == ONNX:
-        from bench.foreign import open_graph
+        from bench.subjects.foreign import open_graph
 
         return open_graph(case)
     if case.backend in TORCH:
         return _torch(case)
     if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
-        from bench.peers import open_peer
+        from bench.subjects.peers import open_peer
 
         return open_peer(case)
     return _bundle(case)
@@ -131,7 +131,7 @@ def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
 def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
     need("torch", extra="train", purpose="measuring a checkpoint")
-    from bench.foreign import network_of
+    from bench.subjects.foreign import network_of
     from zoo.learn.serving import Served
 
     network = network_of(case)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bench.cases import EAGER, PEERS
 from bench.results import Accuracy
-from bench.table import Line, Table
-from bench.text import factor, milliseconds
+from bench.show.table import Line, Table
+from bench.show.text import factor, milliseconds
 
 POINT = {"%": "point"}
 Segments = list[tuple[str, bool]]

@@ -1,4 +1,4 @@
-"""`python -m bench.child REPORT`: measures one case in a process of its own.
+"""`python -m bench.measure.child REPORT`: measures one case in a process of its own.
 
 Reads the case as JSON from stdin and appends one JSON object a line to the file REPORT: `{"row": ...}` for each batch
 size as soon as it is timed, and again when more is known of it, or `{"error": "one line"}` and the end. What libraries
@@ -11,8 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from bench import native, session
 from bench.cases import Case
+from bench.measure import session
+from bench.subjects import native
 from zoo.errors import ZooError, unexpected
 
 

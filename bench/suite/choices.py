@@ -11,7 +11,7 @@ from typing import get_args
 from bench.cases import PIPELINE, SCOPES, Limits, Scope, Variant
 from bench.gpu import is_gpu
 from bench.numbers import known
-from bench.photos import photo_files
+from bench.subjects.photos import photo_files
 from zoo.errors import InputError
 
 DEVICE = re.compile(r"cpu|cuda(:[\w/-]+)?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.cases import EAGER, is_engine
 from bench.results import Results
-from bench.table import Line, pivot
+from bench.show.table import Line, pivot
 
 
 def one_engine_each(results: Results) -> Results:

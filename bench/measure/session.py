@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-from bench.accuracy import evaluate
 from bench.cases import Case
 from bench.evidence import Energy, Layer, Start
 from bench.gpu import CUDA, Device, State, find, is_gpu, meter
@@ -21,9 +20,10 @@ from bench.measure import Batch, Call, Clock, Timer, measure, on_device, on_host
 from bench.measure.cold import ColdL2
 from bench.measure.energy import energy, rapl, unknown
 from bench.measure.saturate import saturate
-from bench.photos import in_batches, read_photos
 from bench.results import Row
-from bench.subjects import Subject, open_subject
+from bench.subjects.accuracy import evaluate
+from bench.subjects.photos import in_batches, read_photos
+from bench.subjects.subject import Subject, open_subject
 from zoo.errors import InputError
 
 # A profile's median needs a few runs; ten are a short pass even for a teacher.

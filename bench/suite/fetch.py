@@ -1,4 +1,4 @@
-"""`python -m bench.fetch MODEL`: a library's own weights, downloaded before anything is measured.
+"""`python -m bench.suite.fetch MODEL`: a library's own weights, downloaded before anything is measured.
 
 In a process of its own, because torch need not be in the memory of the one that waits while others measure. What cannot
 be had is known before the first case takes its time, and no download is part of a time to load.
@@ -22,7 +22,7 @@ def fetch(cases: Iterable[Case]) -> None:
     for model in dict.fromkeys(case.foreign for case in cases if case.foreign and str(case.subject) == HUB):
         with track(f"the weights of {model}", total=1):
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "bench.fetch", model], capture_output=True, text=True, check=False
+                [sys.executable, "-P", "-m", "bench.suite.fetch", model], capture_output=True, text=True, check=False
             )
         if done.returncode:
             lines = (done.stdout.strip() or done.stderr.strip()).splitlines()

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.cases import Case
-from bench.collect import Collection
 from bench.host import Host
 from bench.results import Results, Row, read_results
+from bench.suite.collect import Collection
 from zoo import __version__
 from zoo.engines.bundle import MANIFEST
 from zoo.errors import InputError

@@ -131,10 +131,10 @@ def run(
     ] = None,
 ) -> None:
     """Measure bundles, and teachers beside them, each in a process of its own, and print one table."""
-    from bench.choices import QUICK, Choices
     from bench.numbers import numbers, words
-    from bench.plan import plan
-    from bench.runner import run as measure
+    from bench.suite.choices import QUICK, Choices
+    from bench.suite.plan import plan
+    from bench.suite.runner import run as measure
 
     given = {
         "BUNDLE": bundles,
@@ -197,7 +197,7 @@ def _limits(time_limit: float | None, quick: Limits | None) -> Limits | None:
 
 def _of_suite(path: Path, given: list[str], limits: Limits | None) -> tuple[list[Case], int]:
     """The cases of a suite, and its passes. It says by itself what is measured; options say how."""
-    from bench.suite import read_suite
+    from bench.suite.file import read_suite
 
     if given:
         raise InputError(f"{given[0]} and --suite exclude each other: write it into {path}")
@@ -207,10 +207,10 @@ def _of_suite(path: Path, given: list[str], limits: Limits | None) -> tuple[list
 
 def _show(results: Results, *, as_json: bool, csv: Path | None, pytest_json: Path | None) -> None:
     """Print and write what was measured. `EnvironmentProblem` when some of it could not be."""
-    from bench.flat import to_csv
-    from bench.native import facts
-    from bench.pytest_json import to_pytest_benchmark
-    from bench.text import terminal
+    from bench.show.flat import to_csv
+    from bench.show.pytest_json import to_pytest_benchmark
+    from bench.show.text import terminal
+    from bench.subjects.native import facts
     from zoo.files import write_text
 
     if as_json:

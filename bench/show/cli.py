@@ -22,7 +22,7 @@ def show(
     markdown: Annotated[Path | None, typer.Option(metavar="MD", help="Write the table as Markdown.")] = None,
 ) -> None:
     """Print results again; several, if they are of one machine, as one."""
-    from bench import text
+    from bench.show import text
 
     joined = join([(path, read_results(path)) for path in results])
     if out is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.cases import Case
 from bench.results import EngineFacts
-from bench.subjects import Subject, looked, recogniser
+from bench.subjects.subject import Subject, looked, recogniser
 from zoo.engines.tasks import TASKS
 from zoo.errors import InputError, need
 from zoo.images import Framing

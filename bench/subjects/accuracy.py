@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.results import Accuracy
-from bench.subjects import Subject
+from bench.subjects.subject import Subject
 from zoo.errors import InputError, VerdictError, nearest
 from zoo.images import SUFFIXES, Pixels, read
 

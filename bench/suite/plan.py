@@ -7,13 +7,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from bench.accuracy import check
 from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, TORCH, Case, Role, Scope, Variant, is_engine
-from bench.choices import Choices
 from bench.gpu import is_gpu
-from bench.naming import RUN, Named, checkpoint, named
-from bench.native import NATIVE, is_native, program
 from bench.numbers import known
+from bench.subjects.accuracy import check
+from bench.subjects.native import NATIVE, is_native, program
+from bench.suite.choices import Choices
+from bench.suite.naming import RUN, Named, checkpoint, named
 from zoo.engines import BACKENDS, Bundle
 from zoo.engines.backend import BUILT, DEVICES, installed
 from zoo.engines.manifest import Manifest

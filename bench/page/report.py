@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.headline import plain
 from bench.page import engines, gate
 from bench.page.view import FIRST, SCOPE_WORDS, SHARED_SPECS, views
 from bench.results import Results
-from bench.text import milliseconds, rate
+from bench.show.headline import plain
+from bench.show.text import milliseconds, rate
 from zoo.errors import EnvironmentProblem, missing_package
 from zoo.files import write_text
 

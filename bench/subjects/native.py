@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import Case
-from bench.embedded import Embedded
-from bench.evidence import Saturation, Start
+from bench.evidence import Embedded, Saturation, Start
 from bench.gpu import CUDA, is_gpu
-from bench.photos import photo_files
 from bench.results import NS_PER_MS, EngineFacts, Results, Row, Timing
 from bench.stats import median, median_interval
+from bench.subjects.photos import photo_files
 from zoo.engines import Bundle
 from zoo.engines.precision import graph_of
 from zoo.errors import EnvironmentProblem, InputError

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, TextIO
 
-from bench.against import Contest, contests
 from bench.results import Results
-from bench.table import Line, Table, pivot
+from bench.show.against import Contest, contests
+from bench.show.table import Line, Table, pivot
 
 if TYPE_CHECKING:
     from rich.console import Console

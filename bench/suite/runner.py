@@ -18,19 +18,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cases import Case
-from bench.collect import Collection, turns
-from bench.fetch import fetch
 from bench.gpu import BUSY, find, is_gpu
 from bench.host import this_host
 from bench.results import SCHEMA, EngineFacts, Results, Row
-from bench.resume import earlier, taken_over, what_is_missing
 from bench.roofline.rows import Floors
+from bench.suite.collect import Collection, turns
+from bench.suite.fetch import fetch
+from bench.suite.resume import earlier, taken_over, what_is_missing
 from zoo import __version__
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.progress import note, track
 
 # -P: a folder called `bench` in the working directory is not ours.
-CHILD = [sys.executable, "-P", "-m", "bench.child"]
+CHILD = [sys.executable, "-P", "-m", "bench.measure.child"]
 
 OnCase = Callable[[Case, Sequence[Row]], None]
 
@@ -48,7 +48,7 @@ def run(
 
     `out` is written after every case, so that Ctrl-C (which is raised again) and worse keep what was measured.
     `on_case` is called after every case with its rows. `argv`: the command line to record, by default the process's.
-    With `resume` only the rows are measured that `out` does not have yet; see `bench.resume`.
+    With `resume` only the rows are measured that `out` does not have yet; see `bench.suite.resume`.
     `InputError` when there is no case, which is a mistake and not a success, or for a GPU that is not there. Where no
     GPU is at all, that is the reason of those rows, and the other cases are measured.
     """

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bench.cases import PIPELINE, Case
 from bench.results import EngineFacts
-from bench.subjects import Answer, Subject, looked, recogniser, torch_for, weight_bytes
+from bench.subjects.subject import Answer, Subject, looked, recogniser, torch_for, weight_bytes
 from zoo.engines import Bundle
 from zoo.engines.precision import Executed
 from zoo.engines.tasks import TASKS
@@ -97,7 +97,7 @@ def _pipeline(case: Case) -> Subject:
     from PIL import Image
     from torchvision import transforms
 
-    from bench.foreign import network_of
+    from bench.subjects.foreign import network_of
 
     network = network_of(case)
     about, framing = network.about, network.framing

@@ -1,0 +1,1 @@
+"""What runs: engines of ours, networks as their owners run them, what others do with the same."""
