@@ -88,12 +88,13 @@ class ReadsBack(TorchDispatchMode):
         return function(*arguments, **(named or {}))
 
 
-@pytest.mark.parametrize("how", ["no teacher", "online", "cached"])
+@pytest.mark.parametrize("how", ["no teacher", "online", "cached", "averaged"])
 def test_steps_read_no_number_back(run, tmp_path, how, monkeypatch):
     """A longer epoch reads no more than a short one: what is read is read at its end. The first one fills the store."""
     views = CropFlip(1, flip=True)
     teacher = {
         "no teacher": None,
+        "averaged": None,
         "online": OnlineTeacher(network_of(run, "teacher")),
         "cached": cached(run, views, tmp_path / "store"),
     }[how]
@@ -104,7 +105,7 @@ def test_steps_read_no_number_back(run, tmp_path, how, monkeypatch):
         monkeypatch.setattr(torch.Tensor, name, lambda *a, name=name, real=real: copies.append(name) or real(*a))
     for steps in (9, 3, 9):
         network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
-        settings = Training(epochs=1, batch=8)
+        settings = Training(epochs=1, batch=8, ema=0.9 if how == "averaged" else 0.0)
         learner = Learner(network, run.task, settings, batches_of(run, views, steps), teacher=teacher)
         test = run.splits.test.take(np.arange(6))
         copies.clear()

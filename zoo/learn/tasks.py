@@ -8,6 +8,7 @@ probabilities that sum to 1 (`softmax`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -72,8 +73,8 @@ class Keypoints(trained.Keypoints):
     def moved(self, targets: Tensor, geometry: Geometry) -> Tensor:
         """Move every point, then mirror: x changes its sign, and what was a left eye is a right one."""
         points = targets.view(len(targets), -1, 2) * geometry.scale[:, None] + geometry.offset[:, None]
-        partner = torch.tensor([self.labels.index(_other_side(name, self.labels)) for name in self.labels])
-        flipped = points[:, partner.to(points.device)] * points.new_tensor([-1.0, 1.0])
+        x, y = points[:, _partners(tuple(self.labels), points.device)].unbind(dim=2)
+        flipped = torch.stack([-x, y], dim=2)
         return torch.where(geometry.mirrored[:, None, None], flipped, points).flatten(1)
 
 
@@ -84,6 +85,12 @@ TASKS: dict[str, type[AnyTask]] = {task.name: task for task in (Classification, 
 def _over(losses: Tensor, labelled: Tensor) -> Tensor:
     """Mean over the labelled images; zero when there is none."""
     return (losses * labelled).sum() / labelled.sum().clamp(min=1)
+
+
+@cache
+def _partners(names: tuple[str, ...], device: torch.device) -> Tensor:
+    """The place of each point's other side, kept where the points are: a copy in every step would wait for a GPU."""
+    return torch.tensor([names.index(_other_side(name, names)) for name in names], device=device)
 
 
 def _other_side(name: str, names: Sequence[str]) -> str:
