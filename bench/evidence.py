@@ -111,6 +111,14 @@ class Ceilings(Strict):
     launch_us: float | None = Field(None, gt=0, description="of one kernel on the GPU; null: not measured")
 
 
+class Reopening(Strict):
+    """`start` and `backend_open_ms` of new processes once more in one that had loaded all of it before."""
+
+    load_ms: float = Field(gt=0)
+    first_call_ms: float = Field(gt=0)
+    backend_open_ms: float = Field(gt=0)
+
+
 class Embedded(Strict):
     """Of one process. The backend's own calls were made through the same plug-in, in turn with libzoo's."""
 
@@ -120,3 +128,4 @@ class Embedded(Strict):
     overhead_interval_us: tuple[float, float] | None = Field(description="95 %; null with fewer than 6 rounds")
     preprocess_ms: float | None = Field(description="p50 from a file's bytes to pixels; null: scope call")
     backend_open_ms: float = Field(gt=0, description="p50 of the backend's own opening of the same graph")
+    again: Reopening | None = Field(None, description="null: not measured, as in results of before")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import Case
-from bench.evidence import Embedded, Saturation, Start
+from bench.evidence import Embedded, Reopening, Saturation, Start
 from bench.gpu import CUDA, is_gpu
 from bench.results import NS_PER_MS, EngineFacts, Results, Row, Timing
 from bench.stats import median, median_interval
@@ -58,7 +58,7 @@ def rows(case: Case) -> Iterator[Row]:
     for batch in case.batches:
         found = _run(case, batch, photos)
         timing, embedded = _times(found, case, batch)
-        ran, load, first = found["engine"], found["open"]["load"], found["open"]["first"]
+        ran, opening = found["engine"], _opening(found["open"])
         yield Row(
             model=case.name,
             role=case.role,
@@ -78,7 +78,7 @@ def rows(case: Case) -> Iterator[Row]:
             bytes_on_disk=graph.stat().st_size,
             peak_memory=found["peak_memory"],
             top=found.get("top") or None,
-            start=Start(load_ms=median(load) / NS_PER_MS, first_call_ms=median(first) / NS_PER_MS),
+            start=Start(load_ms=opening.load_ms, first_call_ms=opening.first_call_ms),
             saturation=_saturation(found, batch),
             embedded=embedded,
             command=case.command(),
@@ -108,22 +108,25 @@ def _run(case: Case, batch: int, photos: list[Path]) -> Any:
     return json.loads(done.stdout)
 
 
+def _opening(times: Any) -> Reopening:
+    names = {"load_ms": "load", "first_call_ms": "first", "backend_open_ms": "backend"}
+    return Reopening(**{field: median(times[name]) / NS_PER_MS for field, name in names.items()})
+
+
 def _times(found: Any, case: Case, batch: int) -> tuple[Timing, Embedded]:
-    opening = median(found["open"]["backend"]) / NS_PER_MS
+    opening = {"backend_open_ms": _opening(found["open"]).backend_open_ms, "again": _opening(found["again"])}
     rounds = found[case.scope]["rounds"]
     timing = Timing.of(rounds, batch=batch, stop="time limit", warmup_calls=WARM_CALLS)
     if case.scope == "image":
         before = median([median(calls) for calls in found["preprocess"]["rounds"]]) / NS_PER_MS
-        return timing, Embedded(
-            overhead_us=None, overhead_interval_us=None, preprocess_ms=before, backend_open_ms=opening
-        )
+        return timing, Embedded(overhead_us=None, overhead_interval_us=None, preprocess_ms=before, **opening)
     pairs = zip(rounds, found["backend"]["rounds"], strict=True)
     gaps = [(median(ours) - median(theirs)) / 1e3 for ours, theirs in pairs]
     return timing, Embedded(
         overhead_us=median(gaps),
         overhead_interval_us=median_interval(gaps),
         preprocess_ms=None,
-        backend_open_ms=opening,
+        **opening,
     )
 
 
@@ -160,4 +163,7 @@ def _fact(row: Row, embedded: Embedded, start: Start) -> str:
         parts.append(f"two threads on one model do {two / one:.2f} times the work of one")
     ratio = (start.load_ms + start.first_call_ms) / embedded.backend_open_ms
     parts.append(f"opening to the first answer takes {ratio:.2f} times the backend's own opening")
+    if (again := embedded.again) is not None:
+        ratio = (again.load_ms + again.first_call_ms) / again.backend_open_ms
+        parts.append(f"{ratio:.2f} times where the process has opened it before")
     return f"{row.model} · {row.engine.text}, batch {row.batch}: {'; '.join(parts)}"

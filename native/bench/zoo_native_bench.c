@@ -12,10 +12,11 @@
  *   backend     the plug-in's own run, without libzoo around it; its rounds alternate with those of `call`
  *   sharing     wall time for each call with 1 and with 2 threads that share the model, each with its own context
  * and always:
- *   open        loading the model, its first answer, and the plug-in's own opening of the same graph, in turn
+ *   open        loading the model and its first answer, each time in a new process, and the plug-in's own loading and
+ *               opening of the same graph in others
+ *   again       the same in this process, where the plug-in, its runtime and the model are loaded already
  */
 #define _XOPEN_SOURCE 700 /* and with it POSIX 2008 */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,42 +26,35 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include <zoo/backend.h>
-#include <zoo/zoo.h>
+#include "bench.h"
 
 #define MOST_ROUNDS 4096
 #define ROUND_NS 10000000.0 /* shorter is less than one time slice of the scheduler, and one interruption is all of it */
 #define WARM_CALLS 5
-#define OPENINGS 6 /* the fewest whose range is a 95 % interval of the median */
 
-static zoo_error error = ZOO_INIT(zoo_error);
+zoo_error error = ZOO_INIT(zoo_error);
 
-static void die(const char *what) {
+void die(const char *what) {
   fprintf(stderr, "zoo-native-bench: %s%s%s\n", what, error.text[0] ? ": " : "", error.text);
   exit(2);
 }
 
-static void check(zoo_status status, const char *what) {
+void check(zoo_status status, const char *what) {
   if (status != ZOO_OK) die(what);
 }
 
-static double now(void) {
+double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-static void *have(void *memory) {
+void *have(void *memory) {
   if (memory == NULL) die("out of memory");
   return memory;
 }
 
-typedef struct buffer {
-  unsigned char *bytes;
-  size_t size;
-} buffer;
-
-static buffer read_whole(const char *path) {
+buffer read_whole(const char *path) {
   buffer out = {NULL, 0};
   FILE *file = fopen(path, "rb");
   long size;
@@ -76,7 +70,7 @@ static buffer read_whole(const char *path) {
 /* What a timed call needs; `at` is the photograph whose turn it is. */
 typedef struct subject {
   zoo_context *context;
-  zoo_tensor in, out;
+  tensors t;
   const zoo_backend_table *table;
   void *session;
   int64_t batch;
@@ -86,10 +80,10 @@ typedef struct subject {
 
 typedef void (*call)(subject *);
 
-static void call_run(subject *s) { check(zoo_run(s->context, &s->in, &s->out, &error), "zoo_run"); }
+static void call_run(subject *s) { check(zoo_run(s->context, &s->t.in, &s->t.out, &error), "zoo_run"); }
 
 static void call_backend(subject *s) {
-  check(s->table->run(s->session, s->in.data, s->batch, s->out.data, &error), "backend");
+  check(s->table->run(s->session, s->t.in.data, s->batch, s->t.out.data, &error), "backend");
 }
 
 static const buffer *next_photo(subject *s) {
@@ -112,7 +106,7 @@ static void call_preprocess(subject *s) {
   const buffer *photo = next_photo(s);
   picture.data = photo->bytes;
   picture.size = photo->size;
-  check(zoo_preprocess(s->context, &picture, &s->in, NULL, &error), "zoo_preprocess");
+  check(zoo_preprocess(s->context, &picture, &s->t.in, NULL, &error), "zoo_preprocess");
 }
 
 typedef struct rounds {
@@ -184,7 +178,7 @@ static void *work(void *given) {
   int i;
   pthread_barrier_wait(w->gate);
   for (i = 0; i < w->calls; i++)
-    if (zoo_run(w->s.context, &w->s.in, &w->s.out, &mine) != ZOO_OK) die(mine.text);
+    if (zoo_run(w->s.context, &w->s.t.in, &w->s.t.out, &mine) != ZOO_OK) die(mine.text);
   return NULL;
 }
 
@@ -208,31 +202,34 @@ static double shared(worker *workers, int threads, int calls) {
   return start;
 }
 
-static void new_buffers(subject *s, const zoo_model_info *info) {
-  const size_t pixels = (size_t)s->batch * info->height * info->width * 3;
+tensors new_tensors(const zoo_model_info *info, int64_t batch) {
+  tensors t;
+  const size_t pixels = (size_t)batch * info->height * info->width * 3;
   size_t i;
   uint32_t random = 1;
-  memset(&s->in, 0, sizeof s->in);
-  s->in.struct_size = sizeof s->in;
-  s->in.data = have(malloc(pixels));
-  s->in.size = pixels;
-  s->in.dtype = ZOO_UINT8;
-  s->in.rank = 4;
-  s->in.shape[0] = s->batch, s->in.shape[1] = info->height, s->in.shape[2] = info->width, s->in.shape[3] = 3;
+  memset(&t, 0, sizeof t);
+  t.in.struct_size = sizeof t.in;
+  t.in.data = have(malloc(pixels));
+  t.in.size = pixels;
+  t.in.dtype = ZOO_UINT8;
+  t.in.rank = 4;
+  t.in.shape[0] = batch, t.in.shape[1] = info->height, t.in.shape[2] = info->width, t.in.shape[3] = 3;
   for (i = 0; i < pixels; i++) {
     random = random * 1664525u + 1013904223u;
-    ((unsigned char *)s->in.data)[i] = (unsigned char)(random >> 24);
+    ((unsigned char *)t.in.data)[i] = (unsigned char)(random >> 24);
   }
-  memset(&s->out, 0, sizeof s->out);
-  s->out.struct_size = sizeof s->out;
-  s->out.size = (size_t)s->batch * info->outputs * sizeof(float);
-  s->out.data = have(malloc(s->out.size));
-  s->out.dtype = ZOO_FLOAT32;
-  s->out.rank = 2;
-  s->out.shape[0] = s->batch, s->out.shape[1] = info->outputs;
+  t.out.struct_size = sizeof t.out;
+  t.out.size = (size_t)batch * info->outputs * sizeof(float);
+  t.out.data = have(malloc(t.out.size));
+  t.out.dtype = ZOO_FLOAT32;
+  t.out.rank = 2;
+  t.out.shape[0] = batch, t.out.shape[1] = info->outputs;
+  return t;
 }
 
-static void print_list(const char *name, const double *values, int count) {
+void free_tensors(tensors *t) { free(t->in.data), free(t->out.data); }
+
+void print_list(const char *name, const double *values, int count) {
   int i;
   printf("\"%s\": [", name);
   for (i = 0; i < count; i++) printf("%s%.0f", i ? ", " : "", values[i]);
@@ -248,7 +245,7 @@ static void share(const zoo_model *model, const zoo_model_info *info, int64_t ba
   for (i = 0; i < 2; i++) {
     workers[i].s.batch = batch;
     check(zoo_context_create(model, &workers[i].s.context, &error), "zoo_context_create");
-    new_buffers(&workers[i].s, info);
+    workers[i].s.t = new_tensors(info, batch);
   }
   calls_in_a_round(call_run, &workers[1].s); /* its warm-up */
   calls = calls_in_a_round(call_run, &workers[0].s) * (int)(1 + 5 * seconds); /* a thread's start is short against it */
@@ -263,7 +260,7 @@ static void share(const zoo_model *model, const zoo_model_info *info, int64_t ba
   printf("},\n");
   for (i = 0; i < 2; i++) {
     zoo_context_free(workers[i].s.context);
-    free(workers[i].s.in.data), free(workers[i].s.out.data);
+    free_tensors(&workers[i].s.t);
   }
 }
 
@@ -282,31 +279,15 @@ static void print_top(subject *s) {
   printf("],\n");
 }
 
-typedef struct plugin {
-  const char *wanted;
-  zoo_backend_table table;
-} plugin;
-
-static void find_plugin(void *user, const zoo_backend_info *info) {
-  plugin *p = user;
-  void *library;
-  zoo_status (*entry)(uint32_t, zoo_backend_table *);
-  if (strcmp(info->name, p->wanted) != 0 || (library = dlopen(info->file, RTLD_NOW | RTLD_LOCAL)) == NULL) return;
-  *(void **)&entry = dlsym(library, "zoo_backend_entry");
-  p->table.struct_size = sizeof p->table;
-  if (entry == NULL || entry(ZOO_BACKEND_ABI, &p->table) != ZOO_OK) die("the plug-in cannot be asked");
-}
-
 int main(int argc, char **argv) {
   zoo_options options = ZOO_INIT(zoo_options);
   zoo_model_info info = ZOO_INIT(zoo_model_info);
-  zoo_backend_request request = ZOO_INIT(zoo_backend_request);
-  plugin own;
+  static plugin own;
   zoo_model *model = NULL;
   subject s;
-  buffer graph, *photos = have(calloc((size_t)argc, sizeof(buffer)));
-  double seconds = 2.0, opening[3][OPENINGS];
-  char path[4096];
+  openings cold, again;
+  buffer *photos = have(calloc((size_t)argc, sizeof(buffer)));
+  double seconds = 2.0;
   void *engine = NULL;
   struct rusage usage;
   int i, photo_count = 0;
@@ -329,26 +310,18 @@ int main(int argc, char **argv) {
   }
   if (s.batch < 1) die("--batch must be at least 1");
   if (photo_count > 0 && s.batch != 1) die("photographs are taken one by one: no --batch with them");
+  find_plugin(&own, argv[1], &options);
+  open_cold(&cold, &own, argv[1], &options, s.batch); /* before this process loads what the others are to load */
   check(zoo_model_open(argv[1], &options, &model, &error), "zoo_model_open");
   check(zoo_model_describe(model, &info, &error), "zoo_model_describe");
-  check(zoo_model_selftest(model, NULL, &error), "wrong answers are not timed"); /* fast but wrong is no result */
   s.photos = photos;
   check(zoo_context_create(model, &s.context, &error), "zoo_context_create");
-  new_buffers(&s, &info);
+  s.t = new_tensors(&info, s.batch);
 
   /* The same graph in the same plug-in, asked directly. */
-  memset(&own, 0, sizeof own);
-  own.wanted = info.backend;
-  check(zoo_backends_visit(&options, find_plugin, &own, &error), "zoo_backends_visit");
-  if (own.table.run == NULL) die("the plug-in was not found again");
-  snprintf(path, sizeof path, "%s/model.%s.onnx", argv[1], info.precision);
-  graph = read_whole(path);
-  request.graph = graph.bytes, request.graph_size = graph.size, request.graph_path = path;
-  request.precision = info.precision, request.device = info.device, request.threads = info.threads;
-  request.input = "image", request.output = info.task == ZOO_KEYPOINTS ? "points" : "logits";
-  request.height = info.height, request.width = info.width, request.outputs = info.outputs;
+  load_plugin(&own);
   s.table = &own.table;
-  check(own.table.open(&request, &engine, &error), "the plug-in's open");
+  check(own.table.open(&own.request, &engine, &error), "the plug-in's open");
   check(own.table.session_create(engine, &s.session, &error), "the plug-in's session");
 
   printf("{\n  \"schema\": \"zoo.native-bench/1\", \"version\": \"%s\",\n  \"engine\": {\"backend\": \"%s\", "
@@ -364,37 +337,16 @@ int main(int argc, char **argv) {
     share(model, &info, s.batch, seconds);
   }
 
-  for (i = 0; i < OPENINGS; i++) {
-    zoo_model *again = NULL;
-    zoo_context *context = NULL;
-    void *bare = NULL;
-    double start = now();
-    check(zoo_model_open(argv[1], &options, &again, &error), "zoo_model_open");
-    check(zoo_context_create(again, &context, &error), "zoo_context_create");
-    opening[0][i] = now() - start;
-    start = now();
-    check(zoo_run(context, &s.in, &s.out, &error), "zoo_run");
-    opening[1][i] = now() - start;
-    zoo_context_free(context);
-    zoo_model_free(again);
-    start = now();
-    check(own.table.open(&request, &bare, &error), "the plug-in's open");
-    opening[2][i] = now() - start;
-    own.table.close(bare);
-  }
-  printf("  \"open\": {");
-  print_list("load", opening[0], OPENINGS);
-  printf(", ");
-  print_list("first", opening[1], OPENINGS);
-  printf(", ");
-  print_list("backend", opening[2], OPENINGS);
+  open_again(&again, &own, argv[1], &options, &s.t);
+  print_openings("open", &cold);
+  print_openings("again", &again);
   getrusage(RUSAGE_SELF, &usage);
-  printf("},\n  \"peak_memory\": %ld\n}\n", usage.ru_maxrss * 1024); /* Linux counts in kilobytes */
+  printf("  \"peak_memory\": %ld\n}\n", usage.ru_maxrss * 1024); /* Linux counts in kilobytes */
 
   own.table.session_free(s.session), own.table.close(engine);
   zoo_context_free(s.context), zoo_model_free(model);
-  free(s.in.data), free(s.out.data);
+  free_tensors(&s.t);
   for (i = 0; i < photo_count; i++) free(photos[i].bytes);
-  free(photos), free(graph.bytes);
+  free(photos), free(own.graph.bytes);
   return 0;
 }

@@ -19,6 +19,7 @@ def test_libzoo_stands_beside_its_backend_in_both_scopes(with_library, zoo_comma
     assert done.returncode == 0, done.stderr
     assert "to the backend's own call" in done.stdout
     assert "two threads on one model do" in done.stdout
+    assert "times where the process has opened it before" in done.stdout
     found = {(row.engine.backend, row.scope, row.batch): row for row in read_results(tmp_path / "results.json").rows}
     assert {key for key in found if key[0] == "libzoo-onnxruntime"} == {
         ("libzoo-onnxruntime", "call", 1),
@@ -30,6 +31,7 @@ def test_libzoo_stands_beside_its_backend_in_both_scopes(with_library, zoo_comma
     assert call.engine.versions["runtime"].startswith("onnxruntime ")
     assert call.embedded.overhead_us is not None
     assert [level.streams for level in call.saturation] == [1, 2]
+    assert call.embedded.again is not None
     assert image.top == found["onnxruntime", "image", 1].top
     assert image.embedded.preprocess_ms < image.timing.p50_ms
     assert "--backend libzoo-onnxruntime" in call.command

@@ -1,0 +1,151 @@
+/* Opening a model to its first answer, and the plug-in's own opening of the same graph beside it. */
+#define _XOPEN_SOURCE 700 /* and with it POSIX 2008 */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+/* What `work` writes to `result`, done in a process of its own. */
+static void in_a_process(void (*work)(void *given, void *result), void *given, void *result, size_t size) {
+  int ends[2], status = 0;
+  char *into = result;
+  ssize_t got = 0;
+  pid_t child = -1;
+  fflush(stdout); /* nothing is printed twice */
+  if (pipe(ends) != 0 || (child = fork()) < 0) die("no process");
+  if (child == 0) {
+    work(given, result);
+    for (; size > 0 && (got = write(ends[1], into, size)) > 0; size -= (size_t)got) into += got;
+    _exit(size == 0 ? 0 : 2); /* and no runtime is taken down: a process that ends may leave that to the system */
+  }
+  close(ends[1]);
+  for (; size > 0 && (got = read(ends[0], into, size)) > 0; size -= (size_t)got) into += got;
+  close(ends[0]);
+  waitpid(child, &status, 0);
+  if (size > 0 || status != 0) exit(2); /* it has said why */
+}
+
+typedef struct asked {
+  plugin *p;
+  const char *bundle;
+  const zoo_options *options;
+  int64_t batch;
+} asked;
+
+static void remember_file(void *user, const zoo_backend_info *info) {
+  plugin *p = user;
+  if (strcmp(info->name, p->backend) == 0) snprintf(p->file, sizeof p->file, "%s", info->file);
+}
+
+static void describe(void *given, void *result) {
+  const asked *a = given;
+  plugin *p = result;
+  zoo_model *model = NULL;
+  zoo_model_info *info = &p->face;
+  info->struct_size = sizeof *info;
+  check(zoo_model_open(a->bundle, a->options, &model, &error), "zoo_model_open");
+  check(zoo_model_selftest(model, NULL, &error), "wrong answers are not timed"); /* fast but wrong is no result */
+  check(zoo_model_describe(model, info, &error), "zoo_model_describe");
+  snprintf(p->backend, sizeof p->backend, "%s", info->backend);
+  snprintf(p->precision, sizeof p->precision, "%s", info->precision);
+  snprintf(p->device, sizeof p->device, "%s", info->device);
+  snprintf(p->graph_path, sizeof p->graph_path, "%s/model.%s.onnx", a->bundle, info->precision);
+  snprintf(p->input, sizeof p->input, "image");
+  snprintf(p->output, sizeof p->output, "%s", info->task == ZOO_KEYPOINTS ? "points" : "logits");
+  check(zoo_backends_visit(a->options, remember_file, p, &error), "zoo_backends_visit");
+  if (p->file[0] == '\0') die("the plug-in was not found again");
+}
+
+void find_plugin(plugin *p, const char *bundle, const zoo_options *options) {
+  asked a = {NULL, bundle, options, 0};
+  memset(p, 0, sizeof *p);
+  in_a_process(describe, &a, p, sizeof *p);
+}
+
+void load_plugin(plugin *p) {
+  void *library = dlopen(p->file, RTLD_NOW | RTLD_LOCAL);
+  zoo_status (*entry)(uint32_t, zoo_backend_table *) = NULL;
+  if (library != NULL) *(void **)&entry = dlsym(library, "zoo_backend_entry");
+  p->table.struct_size = sizeof p->table;
+  if (entry == NULL || entry(ZOO_BACKEND_ABI, &p->table) != ZOO_OK) die("the plug-in cannot be asked");
+  p->graph = read_whole(p->graph_path);
+  p->request.struct_size = sizeof p->request;
+  p->request.graph = p->graph.bytes, p->request.graph_size = p->graph.size, p->request.graph_path = p->graph_path;
+  p->request.precision = p->precision, p->request.device = p->device, p->request.threads = p->face.threads;
+  p->request.input = p->input, p->request.output = p->output;
+  p->request.height = p->face.height, p->request.width = p->face.width, p->request.outputs = p->face.outputs;
+}
+
+/* `times` receives the time until there is a context, and that of the first call. */
+static void time_libzoo(const char *bundle, const zoo_options *options, tensors *t, double *times) {
+  zoo_model *model = NULL;
+  zoo_context *context = NULL;
+  double start = now();
+  check(zoo_model_open(bundle, options, &model, &error), "zoo_model_open");
+  check(zoo_context_create(model, &context, &error), "zoo_context_create");
+  times[0] = now() - start;
+  start = now();
+  check(zoo_run(context, &t->in, &t->out, &error), "zoo_run");
+  times[1] = now() - start;
+  zoo_context_free(context);
+  zoo_model_free(model);
+}
+
+static double time_plugin(plugin *p) {
+  void *engine = NULL;
+  double start = now();
+  check(p->table.open(&p->request, &engine, &error), "the plug-in's open");
+  start = now() - start;
+  p->table.close(engine);
+  return start;
+}
+
+static void cold_libzoo(void *given, void *result) {
+  const asked *a = given;
+  tensors t = new_tensors(&a->p->face, a->batch);
+  time_libzoo(a->bundle, a->options, &t, result);
+}
+
+/* From the files' names to the session: what the program that has no libzoo does in its place. */
+static void cold_plugin(void *given, void *result) {
+  const asked *a = given;
+  double start = now();
+  load_plugin(a->p);
+  start = now() - start;
+  *(double *)result = start + time_plugin(a->p);
+}
+
+void open_cold(openings *times, plugin *p, const char *bundle, const zoo_options *options, int64_t batch) {
+  asked a = {p, bundle, options, batch};
+  double both[2];
+  int i;
+  for (i = 0; i < OPENINGS; i++) {
+    in_a_process(cold_libzoo, &a, both, sizeof both);
+    times->load[i] = both[0], times->first[i] = both[1];
+    in_a_process(cold_plugin, &a, &times->backend[i], sizeof times->backend[i]);
+  }
+}
+
+void open_again(openings *times, plugin *p, const char *bundle, const zoo_options *options, tensors *t) {
+  double both[2];
+  int i;
+  for (i = 0; i < OPENINGS; i++) {
+    time_libzoo(bundle, options, t, both);
+    times->load[i] = both[0], times->first[i] = both[1];
+    times->backend[i] = time_plugin(p);
+  }
+}
+
+void print_openings(const char *name, const openings *times) {
+  printf("  \"%s\": {", name);
+  print_list("load", times->load, OPENINGS);
+  printf(", ");
+  print_list("first", times->first, OPENINGS);
+  printf(", ");
+  print_list("backend", times->backend, OPENINGS);
+  printf("},\n");
+}
