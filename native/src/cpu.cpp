@@ -15,6 +15,9 @@ static Cpu found() {
   const char* wish = std::getenv("ZOO_CPU");
   if (wish != nullptr && std::strcmp(wish, "plain") == 0) return cpu;
   cpu.avx2 = __builtin_cpu_supports("avx2") != 0;
+  // Those without VNNI are the first ones, which slow down for a while when they meet 512 bits.
+  cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+               __builtin_cpu_supports("avx512vnni") != 0 && (wish == nullptr || std::strcmp(wish, "avx2") != 0);
   // Compilers before GCC 14 have no name for SHA in __builtin_cpu_supports: leaf 7, EBX, bit 29.
   unsigned a = 0, b = 0, c = 0, d = 0;
   cpu.sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b >> 29 & 1) != 0 && __builtin_cpu_supports("sse4.1") != 0;

@@ -1,4 +1,5 @@
-// Which instructions this CPU has. ZOO_CPU=plain in the environment turns them off, to compare and to find faults.
+// Which instructions this CPU has. ZOO_CPU in the environment turns them off, to compare and to find faults: "avx2" those
+// of AVX-512, "plain" all.
 #pragma once
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -11,6 +12,7 @@ namespace zoo_impl {
 
 struct Cpu {
   bool avx2 = false;
+  bool avx512 = false;  // F, BW, VL and VNNI; never without avx2
   bool sha = false;
 };
 

@@ -4,11 +4,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu.hpp"
-
 namespace zoo_impl {
 
-void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, uint32_t skipped_, bool for_across) {
+void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, uint32_t skipped_, Axis axis) {
   if (in == in_ && out == out_ && begin == begin_ && end == end_ && skipped == skipped_) return;
   in = 0;  // nothing is prepared while this runs, should memory run out
   out = out_, begin = begin_, end = end_, skipped = skipped_;
@@ -37,18 +35,56 @@ void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, 
     for (uint32_t x = 0; x < count[i]; ++x)
       mine[x] = static_cast<int32_t>(0.5 + (sum != 0.0 ? share[x] / sum : share[x]) * (1 << kWeightBits));
   }
-  across.clear();
-  if (for_across && cpu().avx2) {
-    // For every four weights 16 + 16 numbers: their high halves (w0 w1) x 4, (w2 w3) x 4, then their low halves.
-    across.reserve(weight.size() * 8);
-    for (size_t four = 0; four < weight.size(); four += 4)
-      for (int half = 0; half < 2; ++half)
-        for (size_t i = 0; i < 16; ++i) {
-          const int32_t value = weight[four + i / 8 * 2 + i % 2];
-          across.push_back(static_cast<int16_t>(half == 0 ? value >> 11 : value & 2047));
-        }
-  }
+  pairs.clear(), start.clear(), reach.clear();
+  if (cpu().avx2 && axis == Axis::down) pair_down();
+  if (cpu().avx2 && axis == Axis::across) pair_across();
   in = in_;
+}
+
+static int32_t high_pair(const int32_t* two) { return (two[1] >> kLowBits) << 16 | two[0] >> kLowBits; }
+static int32_t low_pair(const int32_t* two) {
+  constexpr int32_t kLow = (1 << kLowBits) - 1;
+  return (two[1] & kLow) << 16 | (two[0] & kLow);
+}
+
+void Taps::pair_down() {
+  pairs.resize(weight.size());
+  for (size_t i = 0; i < weight.size(); i += 2) {
+    pairs[i] = high_pair(&weight[i]);
+    pairs[i + 1] = low_pair(&weight[i]);
+  }
+}
+
+void Taps::pair_across() {
+  static constexpr uint32_t kLanes[] = {0, 2, 1, 3};
+  const uint32_t kept = end - begin;
+  std::vector<int32_t> shifted(room + 4);
+  for (uint32_t group = 0; group < kept; group += 4) {
+    const uint32_t last = std::min(group + 4, kept);
+    const uint32_t most = *std::max_element(&count[group], &count[group] + (last - group));
+    // At an edge of the picture an output has fewer inputs than its neighbours: it begins to read before its first, so
+    // that it does not read past the others' last.
+    uint32_t stop = 0;
+    for (uint32_t i = group; i < last; ++i) stop = std::max(stop, first[i] + count[i]);
+    for (uint32_t i = group; i < group + 4; ++i)
+      start.push_back(i < last ? std::min(first[i], stop - most) : stop - most);
+    reach.push_back(most);
+    const size_t from = pairs.size(), fours = (most + 3) / 4;
+    pairs.resize(from + fours * 64);
+    for (uint32_t lane = 0; lane < 4; ++lane) {
+      const uint32_t i = group + kLanes[lane];
+      if (i >= kept) continue;  // the last group is not full: zeros
+      shifted.assign(shifted.size(), 0);
+      std::copy_n(&weight[size_t{i} * room], count[i], &shifted[first[i] - start[i]]);
+      for (size_t four = 0; four < fours; ++four)
+        for (size_t two = 0; two < 2; ++two) {
+          const int32_t* weights = &shifted[four * 4 + two * 2];
+          int32_t* mine = &pairs[from + four * 64 + two * 16 + lane * 4];
+          std::fill_n(mine, 4, high_pair(weights));
+          std::fill_n(mine + 32, 4, low_pair(weights));
+        }
+    }
+  }
 }
 
 static uint8_t rounded(int64_t sum) {
@@ -56,7 +92,7 @@ static uint8_t rounded(int64_t sum) {
   return static_cast<uint8_t>(std::min<int64_t>(value, 255));
 }
 
-void across_plain(const uint8_t* in, uint8_t* out, const Taps& taps) {
+static void across_plain(const uint8_t* in, uint8_t* out, const Taps& taps) {
   for (uint32_t i = 0; i < taps.end - taps.begin; ++i, out += 3) {
     const uint8_t* pixel = in + size_t{taps.first[i]} * 3;
     const int32_t* weight = &taps.weight[size_t{i} * taps.room];
@@ -70,24 +106,34 @@ void across_plain(const uint8_t* in, uint8_t* out, const Taps& taps) {
   }
 }
 
-void down_plain(const uint8_t* const* rows, const int32_t* weights, uint32_t count, uint8_t* out, size_t bytes) {
+static void down_plain(const uint8_t* const* rows, const Taps& taps, uint32_t i, uint8_t* out, size_t bytes) {
+  const int32_t* weights = &taps.weight[size_t{i} * taps.room];
   for (size_t x = 0; x < bytes; ++x) {
     int64_t sum = 0;
-    for (uint32_t y = 0; y < count; ++y) sum += rows[y][x] * weights[y];
+    for (uint32_t y = 0; y < taps.count[i]; ++y) sum += rows[y][x] * weights[y];
     out[x] = rounded(sum);
   }
 }
 
+const Loops kPlain = {"plain", across_plain, down_plain};
+
+std::vector<const Loops*> usable_loops() {
+  std::vector<const Loops*> loops = {&kPlain};
+#if ZOO_X86
+  if (cpu().avx2) loops.push_back(&kAvx2);
+  if (cpu().avx512) loops.push_back(&kAvx512);
+#endif
+  return loops;
+}
+
 void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
-  const AcrossRow across_row = cpu().avx2 ? across_avx2 : across_plain;
-  const DownRow down_row = cpu().avx2 ? down_avx2 : down_plain;
   const size_t row_bytes = size_t{crop.wide} * 3;
   const bool across = crop.width != from.width, down = crop.height != from.height;
 
   // Which input rows matter: all of them that any kept output row is made of.
   uint32_t first = crop.top, end = crop.top + crop.high;
   if (down) {
-    down_.prepare(from.height, crop.height, crop.top, crop.top + crop.high, 0, false);
+    down_.prepare(from.height, crop.height, crop.top, crop.top + crop.high, 0, Taps::Axis::down);
     first = down_.first.front();
     end = down_.first.back() + down_.count.back();
   }
@@ -95,7 +141,7 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
   const uint8_t* rows = from.pixels + from.stride * first + size_t{crop.left - from.left} * 3;
   size_t stride = from.stride;
   if (across) {
-    across_.prepare(from.width, crop.width, crop.left, crop.left + crop.wide, from.left, true);
+    across_.prepare(from.width, crop.width, crop.left, crop.left + crop.wide, from.left, Taps::Axis::across);
     stride = row_bytes + kPadding;
     between_.resize(stride * (end - first));
     for (uint32_t y = first; y < end; ++y) {
@@ -105,7 +151,7 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
         std::memcpy(last_.data(), row, size_t{from.width} * 3);
         row = last_.data();
       }
-      across_row(row, between_.data() + stride * (y - first), across_);
+      loops_.across(row, between_.data() + stride * (y - first), across_);
     }
     rows = between_.data();
   }
@@ -116,7 +162,7 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
     }
     rows_.resize(down_.count[y]);
     for (uint32_t i = 0; i < down_.count[y]; ++i) rows_[i] = rows + stride * (down_.first[y] + i - first);
-    down_row(rows_.data(), &down_.weight[size_t{y} * down_.room], down_.count[y], out, row_bytes);
+    loops_.down(rows_.data(), down_, y, out, row_bytes);
   }
 }
 
