@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx
 
 from export.onnx import to_bytes
+from zoo.engines.onnxruntime import library
 from zoo.images import Pixels
 
 Method = Literal["minmax", "entropy", "percentile"]
@@ -65,7 +66,7 @@ def measure(model: onnx.ModelProto, tensors: Sequence[str], images: Pixels, *, h
 def _activations(
     model: onnx.ModelProto, tensors: Sequence[str], images: Pixels
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    import onnxruntime
+    onnxruntime = library()
 
     shown = onnx.ModelProto()
     shown.CopyFrom(model)

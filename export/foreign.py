@@ -23,6 +23,7 @@ from export.onnx_file import OLDEST, Face, face_of, output_of, read_graph
 from export.packing import PRECISIONS, Evidence, Options, pack_source
 from export.parity import Floats
 from zoo.engines.manifest import Cost, Manifest, Precision
+from zoo.engines.onnxruntime import library
 from zoo.engines.tasks import Task
 from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
@@ -150,7 +151,7 @@ class OnnxSource:
 
     def answer(self, images: Pixels) -> Floats:
         """What the file itself says, its images normalised outside of it: float32 [N, outputs]."""
-        import onnxruntime
+        onnxruntime = library()
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -15,6 +15,7 @@ import onnx
 from export.calibrate import Range, Statistics, measure
 from export.qdq import join
 from zoo.engines.manifest import Precision
+from zoo.engines.onnxruntime import library
 from zoo.errors import InputError
 from zoo.images import Pixels
 
@@ -62,6 +63,7 @@ def quantise(
     without: Collection[str] = (),
 ) -> onnx.ModelProto:
     """The int8 form of a fp32 graph with these activation ranges: all nodes, or `only` some, or all `without` some."""
+    library()  # its settings come before the import
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer

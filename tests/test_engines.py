@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -267,6 +268,15 @@ import zoo
 assert zoo.load.__name__ == "load"
 print(zoo.load(sys.argv[1]).predict(sys.argv[2]).label)
 """
+
+
+def test_an_app_gets_no_files_in_its_home(bundle_path, pictures, tmp_path):
+    """ONNX Runtime's wheel keeps usage events there, and sends them, unless it is told not to."""
+    hidden = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    command = [sys.executable, "-c", APP, str(bundle_path), str(pictures / "circle" / "000.png")]
+    subprocess.run(command, cwd=ROOT, env=environment | {"HOME": str(tmp_path)}, check=True, capture_output=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_app_needs_no_torch(bundle_path, pictures):

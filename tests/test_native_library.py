@@ -113,6 +113,16 @@ def test_c_and_cpp_give_pythons_answers(examples, bundle_path, tmp_path, task):
                 np.testing.assert_allclose(numbers(answer), [score for _, score in best], atol=1e-3)
 
 
+def test_a_program_gets_no_files_in_its_home(examples, bundle_path, tmp_path):
+    """ONNX Runtime's wheel keeps usage events there, and sends them, unless it is told not to."""
+    home = tmp_path / "home"
+    home.mkdir()
+    hidden = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
+    environment = {name: value for name, value in runtime().items() if name not in hidden} | {"HOME": str(home)}
+    checked(examples["C, find_package"], bundle_path, *save_pictures(tmp_path), env=environment)
+    assert list(home.iterdir()) == []
+
+
 def test_a_missing_picture_is_one_line_and_the_others_are_answered(examples, bundle_path, tmp_path):
     pictures = save_pictures(tmp_path)
     command = [examples["C, find_package"], bundle_path, tmp_path / "none.jpg", *pictures]

@@ -1,4 +1,7 @@
 // ONNX Runtime: the library of the pip wheel, of the system, or one that is named.
+#include <unistd.h>
+
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -17,6 +20,26 @@ struct Runtime {
   ort::Api api;
   std::string version;
 };
+
+// The wheel for Linux keeps usage events under ~/.cache and sends them, the first as soon as there is an Env, which is
+// before its function table can forbid it. A library inside other people's programs does neither without being asked. Who
+// has set the variable decides; true where nobody has, and it is set now. Not by setenv, which may free the list that
+// another thread's getenv walks through: the new list is never freed.
+bool forbid_telemetry() {
+  static char entry[] = "ORT_DISABLE_TELEMETRY=1";
+  static const bool forbidden = [] {
+    if (std::getenv("ORT_DISABLE_TELEMETRY") != nullptr) return false;
+    size_t count = 0;
+    while (environ != nullptr && environ[count] != nullptr) ++count;
+    char** grown = new char*[count + 2];
+    if (count > 0) std::memcpy(grown, environ, count * sizeof(char*));
+    grown[count] = entry;
+    grown[count + 1] = nullptr;
+    environ = grown;
+    return true;
+  }();
+  return forbidden;
+}
 
 // Loaded once for each path that is asked for; libraries stay, so that pointers into them do.
 bool load(const char* path, Runtime& runtime, std::string& why) {
@@ -124,7 +147,9 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
     engine->height = request->height;
     engine->width = request->width;
     engine->outputs = request->outputs;
+    const bool forbidden = forbid_telemetry();
     engine->env = made<ort::Env>(api, [&](ort::Env** env) { return api.create_env(ort::kErrors, "zoo", env); });
+    if (forbidden) check(api, api.disable_telemetry(engine->env.get()));
     engine->memory = made<ort::MemoryInfo>(api, [&](ort::MemoryInfo** memory) {
       return api.create_cpu_memory(ort::kDeviceAllocator, ort::kDefaultMemory, memory);
     });

@@ -38,6 +38,7 @@ class Api {
   Status* create_env(LogLevel level, const char* id, Env** out) const {
     return at<3, Status*(LogLevel, const char*, Env**)>()(level, id, out);
   }
+  Status* disable_telemetry(const Env* env) const { return at<6, Status*(const Env*)>()(env); }
   Status* create_session(const Env* env, const void* graph, size_t size, const SessionOptions* options,
                          Session** out) const {
     return at<8, Status*(const Env*, const void*, size_t, const SessionOptions*, Session**)>()(env, graph, size,

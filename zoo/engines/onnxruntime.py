@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,9 @@ def _answer(session: Any, source: str, targets: list[str], images: npt.NDArray[n
 
 def library() -> Any:
     """The module `onnxruntime`."""
+    # Its wheel for Linux keeps usage events under ~/.cache and sends them. A library inside other people's programs
+    # does neither unasked: the variable has to be there before the import, and who has set it decides.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError:
