@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -163,6 +164,11 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
       check(api, api.set_config(options.get(), "session.disable_cpu_ep_fallback", "1"));
       const auto cuda =
           made<ort::CudaOptions>(api, [&](ort::CudaOptions** made) { return api.create_cuda_options(made); });
+      // As in zoo/engines/onnxruntime_cuda.py: every algorithm of cuDNN is timed, tensor cores take NHWC, and fp32 is not
+      // computed in TF32, whose mantissa has 10 bits.
+      const char* const keys[] = {"use_tf32", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "prefer_nhwc"};
+      const char* const values[] = {"0", "EXHAUSTIVE", "1", "1"};
+      check(api, api.update_cuda_options(cuda.get(), keys, values, std::size(keys)));
       check(api, api.append_cuda(options.get(), cuda.get()));
     }
     engine->session = made<ort::Session>(api, [&](ort::Session** session) {

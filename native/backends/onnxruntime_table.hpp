@@ -78,6 +78,11 @@ class Api {
   }
   Status* create_cuda_options(CudaOptions** out) const { return at<205, Status*(CudaOptions**)>()(out); }
 
+  Status* update_cuda_options(CudaOptions* options, const char* const* keys, const char* const* values,
+                              size_t count) const {
+    return at<206, Status*(CudaOptions*, const char* const*, const char* const*, size_t)>()(options, keys, values, count);
+  }
+
   void release(Env* env) const { at<92, void(Env*)>()(env); }
   void release(Status* status) const { at<93, void(Status*)>()(status); }
   void release(MemoryInfo* memory) const { at<94, void(MemoryInfo*)>()(memory); }
