@@ -17,15 +17,17 @@ from statistics import median
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zoo.errors import InputError
 from zoo.learn.answers import answers_of
-from zoo.learn.batches import Batch, Batches
+from zoo.learn.batches import Batches, EpochPlan
 from zoo.learn.checks import ALREADY_TRAINED
 from zoo.learn.learner import Learner, soft_part
 from zoo.learn.networks import Normalised, build
 from zoo.learn.plain_loop import PlainLoop
 from zoo.learn.recipe import Network, Recipe, Student
+from zoo.learn.recorded import WARM_UP
 from zoo.learn.run import Run
 from zoo.learn.teachers import OnlineTeacher, Teacher
 from zoo.learn.training import fit
@@ -33,7 +35,8 @@ from zoo.progress import track
 
 PLAIN = "plain loop"
 WAYS = ("no teacher", "online", "cached", PLAIN)
-UNTIMED = 3  # the first steps allocate what all others use again, compile, and record CUDA graphs
+# The first steps allocate what all others use again, compile, and record CUDA graphs.
+UNTIMED = WARM_UP + 2
 TESTED = 8  # a training ends with a test, which is not what is measured
 
 
@@ -81,11 +84,11 @@ class _Timed(Batches):
 
     clock: _Clock
 
-    def __iter__(self) -> Iterator[Batch]:
+    def walk(self) -> Iterator[tuple[int, EpochPlan, EpochPlan, Tensor | None]]:
         self.clock = _Clock(self.steps)
-        for step, batch in enumerate(super().__iter__()):
+        for step, plan, there, answers in super().walk():
             self.clock(step)
-            yield batch
+            yield step, plan, there, answers
 
 
 def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[Pace]:
