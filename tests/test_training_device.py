@@ -145,8 +145,10 @@ def test_what_is_not_compiled_is_the_function_itself():
     assert compiled(len, "off") is len
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; never executed on one here")
-def test_on_a_gpu_a_step_does_not_wait(run, tmp_path, monkeypatch):
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("compile", ["off", "graph"])
+@pytest.mark.parametrize("answers", ["no teacher", "cached"])
+def test_on_a_gpu_a_step_does_not_wait(run, tmp_path, monkeypatch, compile, answers):
     """CUDA itself raises at whatever waits between the beginning of a step and its end, once all is warm."""
     end = training._Watch.on_train_batch_end
 
@@ -159,9 +161,10 @@ def test_on_a_gpu_a_step_does_not_wait(run, tmp_path, monkeypatch):
 
     views = CropFlip(1, flip=True)
     network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
-    settings = Training(epochs=2, batch=8)
+    settings = Training(epochs=2, batch=8, compile=compile)
     batches = batches_of(run, views, steps=8)
-    learner = Learner(network, Classification(run.splits.labels, 16), settings, batches)
+    teacher = cached(run, views, tmp_path / "store") if answers == "cached" else None
+    learner = Learner(network, Classification(run.splits.labels, 16), settings, batches, teacher=teacher)
     monkeypatch.setattr(Learner, "on_train_batch_start", begins)
     monkeypatch.setattr(training._Watch, "on_train_batch_end", ends)
     try:

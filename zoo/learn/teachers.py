@@ -49,7 +49,8 @@ class OnlineTeacher:
     def __init__(self, network: nn.Module, *, size: int | None = None, compile: CompileMode = "off") -> None:
         self.network = network.eval().requires_grad_(False)
         self.size = size
-        self._forward = compiled(self.network.forward, compile)
+        # Within a recorded step it is compiled with everything else.
+        self._forward = compiled(self.network.forward, "off" if compile == "graph" else compile)
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> Tensor:
