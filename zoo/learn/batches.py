@@ -120,16 +120,19 @@ class Batches:
         if self.views.anywhere:
             pixels = onto(pixels, self.device)
         images = onto(self.views.apply(pixels, near.view[step], near.which[step]), self.device)
-        geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
-        geometry = Geometry(*(onto(part, self.device) for part in geometry))
-        targets = self.task.moved(self._targets[which], geometry)
+        targets = self._targets[which]
+        if self.task.moves:
+            geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
+            targets = self.task.moved(targets, Geometry(*(onto(part, self.device) for part in geometry)))
         return Batch(images, targets, self._labelled[which], which, view)
 
     def shown(self, which: Tensor, view: Tensor) -> Batch:
         """View `view[i]` of image `which[i]`, int64 [N] each on the device, where this is `whole`."""
         pixels = self._pixels[which]
         images = self.views.apply(pixels, view, which)
-        targets = self.task.moved(self._targets[which], self.views.geometry(view, which, pixels.shape[1]))
+        targets = self._targets[which]
+        if self.task.moves:
+            targets = self.task.moved(targets, self.views.geometry(view, which, pixels.shape[1]))
         return Batch(images, targets, self._labelled[which], which, view)
 
 

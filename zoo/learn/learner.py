@@ -56,6 +56,19 @@ class Learner(L.LightningModule):
         self._curves: dict[str, float] = {}
         self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the hook that runs, some twenty times a step: no weight, and not worth looking for one."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Training batches are there already."""
+        if isinstance(batch, Batch | Row):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def on_fit_start(self) -> None:
         """Bring the images to where the network is, and have stored answers fetched before they are needed."""
         self.batches.to(self.device, rank=self.trainer.global_rank, processes=self.trainer.world_size)
