@@ -153,66 +153,6 @@ def test_images_that_do_not_lie_on_the_device_are_refused(run, tmp_path, plainly
         learnt(run, tmp_path, "graph")
 
 
-on_a_gpu = pytest.mark.skipif(not GPU, reason="needs a GPU")
-
-
-@pytest.fixture
-def exact(monkeypatch):
-    """Convolutions without TF32, chosen by no clock: what differs then is the order of sums."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-
-
-@on_a_gpu
-@pytest.mark.parametrize("how", ["no teacher", "cached", "online", "adamw", "head first", "averaged"])
-def test_a_gpu_replays_what_it_would_have_been_told(run, tmp_path, exact, how):
-    """24 steps, of which most are replayed: about the weights and the losses of as many ordinary ones."""
-    settings = {
-        "adamw": {"optimizer": "adamw", "lr": 1e-4},
-        "head first": {"head_epochs": 1},
-        "averaged": {"ema": 0.5},
-    }.get(how, {})
-    found = []
-    for mode in ("off", "graph"):
-        teacher = None
-        if how == "cached":
-            teacher = cached(run, VIEWS, tmp_path / "store")
-        if how == "online":
-            teacher = OnlineTeacher(checkpoint.load(run.folder / "teacher")[0])
-        settings = {"lr": 0.01, "precision": "fp32", "warmup": 1.0, **settings}
-        distill = Distillation(warmup=1.5)
-        found.append(learnt(run, tmp_path / mode, mode, teacher, distill=distill, steps=8, **settings))
-    if how != "adamw":  # which makes much of the noise that a bias before a norm gets for a gradient
-        torch.testing.assert_close(found[0][0], found[1][0], rtol=0.02, atol=0.002)
-    losses = [[float(line["loss"]) for line in csv.DictReader(io.StringIO(text))] for _, text in found]
-    assert losses[0] == pytest.approx(losses[1], rel=0.01)
-
-
-@on_a_gpu
-def test_a_gpu_continues_a_stopped_recording(run, tmp_path, exact, monkeypatch):
-    settings = {"lr": 0.01, "precision": "fp32"}
-    whole = learnt(run, tmp_path / "whole", "graph", **settings)
-    begin = Learner.on_train_epoch_start
-
-    def stopped(subject):
-        if subject.current_epoch == 2:
-            raise RuntimeError("stopped")
-        begin(subject)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Learner, "on_train_epoch_start", stopped)
-        with pytest.raises(RuntimeError, match="stopped"):
-            learnt(run, tmp_path / "part", "graph", **settings)
-    resumed = learnt(run, tmp_path / "part", "graph", resume=True, **settings)
-    torch.testing.assert_close(whole[0], resumed[0], rtol=0.02, atol=0.002)
-    assert [line.split(",")[:2] for line in whole[1].split()] == [line.split(",")[:2] for line in resumed[1].split()]
-
-
-@on_a_gpu
-def test_a_gpu_finds_a_loss_that_is_no_number(run, tmp_path):
-    with pytest.raises(VerdictError, match=r"at step \d+, on the images \w+/\d+\.png"):
-        learnt(run, tmp_path, "graph", lr=1e30, epochs=20)
-
-
 @pytest.mark.skipif(GPU, reason="this machine has a GPU")
 def test_without_a_gpu_nothing_is_recorded(recipe_file, tmp_path):
     with pytest.raises(EnvironmentProblem, match="there is none: take 'off'"):

@@ -50,6 +50,8 @@ class Learner(L.LightningModule):
         self._recorded: RecordedStep | None = None
         self.records = self._training.compile == "graph"
         self.automatic_optimization = not self.records
+        if training.compile != "off":
+            torch.compiler.reset()  # else the networks of earlier learners count towards the most that it compiles
         # A recorded step is compiled from the images' numbers to the losses.
         self._forward = network.forward if self.records else compiled(network.forward, training.compile)
         self._parts: dict[str, list[Tensor]] = {}  # of each step; Lightning's own means take time in every one
@@ -70,8 +72,10 @@ class Learner(L.LightningModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_fit_start(self) -> None:
-        """Bring the images to where the network is, and have stored answers fetched before they are needed."""
+        """Bring images and teacher to where the network is, and have stored answers fetched before they are needed."""
         self.batches.to(self.device, rank=self.trainer.global_rank, processes=self.trainer.world_size)
+        if hasattr(self._teacher, "to"):
+            self._teacher.to(self.device)
         self.batches.ahead = getattr(self._teacher, "ahead", None)
 
     def on_train_start(self) -> None:
@@ -189,12 +193,19 @@ class Learner(L.LightningModule):
             self.best = value
 
     def on_train_epoch_end(self) -> None:
-        """One line of the curves: what was learned from and what was tested, side by side."""
+        """One line of the curves: what was learned from and what was tested, side by side. It is written here, before
+        the epoch's state is kept: a training that is stopped between the two repeats the epoch and the line, and none
+        continues from an epoch without a line, which Lightning would write last.
+        """
         if self._recorded:
             means = dict(zip(self._recorded.names, self._recorded.history.mean(0), strict=True))
         else:
             means = {name: torch.stack(values).float().mean() for name, values in self._parts.items()}
-        self.log_dict({**means, **self._curves})
+        line = {name: float(value) for name, value in {**means, **self._curves}.items()}
+        self.log_dict(line, logger=False)  # for early stopping
+        for logger in self.loggers:
+            logger.log_metrics(line | {"epoch": self.current_epoch}, step=self.trainer.global_step - 1)
+            logger.save()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The best score so far rides along."""

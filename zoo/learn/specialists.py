@@ -26,6 +26,12 @@ class PartOfTeacher:
         self._teacher, self._columns = teacher, columns
         self._there = torch.from_numpy(columns)
 
+    def to(self, device: torch.device) -> None:
+        """Be where the batches will be, as the whole teacher is if it can be anywhere."""
+        self._there = self._there.to(device)
+        if hasattr(self._teacher, "to"):
+            self._teacher.to(device)
+
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, columns]."""
         answers = self._teacher.answer(batch)

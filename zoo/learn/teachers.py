@@ -52,6 +52,12 @@ class OnlineTeacher:
         # Within a recorded step it is compiled with everything else.
         self._forward = compiled(self.network.forward, "off" if compile == "graph" else compile)
 
+    def to(self, device: torch.device) -> None:
+        """Be where the batches will be. A step that is compiled must not find the network elsewhere: the compiler
+        cannot follow weights that move.
+        """
+        self.network.to(device)
+
     @torch.no_grad()
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, outputs]."""

@@ -117,8 +117,6 @@ def fit(
         callbacks.insert(0, Ema(settings.ema))
     if settings.patience:
         callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
-    if settings.compile != "off":
-        torch.compiler.reset()  # else the networks of earlier trainings count towards the most that it compiles
     with _quiet():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
