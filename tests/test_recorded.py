@@ -8,6 +8,7 @@ import io
 import pytest
 import torch
 from test_training_device import batches_of, cached
+from torch._dynamo.testing import CompileCounter
 
 from zoo.data.views import CropFlip
 from zoo.errors import EnvironmentProblem, InputError, VerdictError
@@ -124,6 +125,22 @@ def test_a_stopped_recording_continues_to_the_same_bits(run, tmp_path, plainly, 
             learnt(run, tmp_path / "part", "graph")
     resumed = learnt(run, tmp_path / "part", "graph", resume=True)
     same(whole, resumed)
+
+
+def test_a_learner_is_compiled_once_for_all_its_trainings(run, tmp_path, plainly, monkeypatch):
+    """Of any length, as the rounds of `zoo bench training` are."""
+    counter = CompileCounter()
+    monkeypatch.setattr(
+        learner, "compiled", lambda function, mode: torch.compile(function, dynamic=False, backend=counter)
+    )
+    how = Training(epochs=1, batch=8, compile="graph")
+    network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
+    subject = Learner(network, run.task, how, batches_of(run, VIEWS, 5))
+    for turn in range(2):
+        subject.batches.steps += turn
+        fit(subject, tmp_path / str(turn), run.splits.test, title="t", settings=how, processes=1, resume=False)
+    assert counter.frame_count == 1
+    assert plainly.recordings == 2
 
 
 def test_a_loss_that_is_no_number_is_named_by_step_and_images(run, tmp_path, plainly):

@@ -88,9 +88,9 @@ def losses_of(curves):
     return [float(row["loss"]) for row in csv.DictReader(io.StringIO(curves))]
 
 
-def check_alike(problem, one, other, *, within=0.02):
-    """On a CPU, noise of a ten-thousandth in every convolution moves the weights apart by less than a hundredth of
-    `within`; the rates of other steps by far more.
+def check_alike(problem, one, other, *, within=0.03):
+    """Noise of a ten-thousandth in every convolution brings the weights 0.004 apart (AdamW's 0.03), one rate for all
+    steps of an epoch 0.2, and one share of the soft loss 0.14: measured on a CPU.
     """
     apart = far_apart(beginning(problem), one[0], other[0])
     said = f"{apart:.4f} apart; losses {losses_of(one[1])} and {losses_of(other[1])}"
@@ -112,7 +112,7 @@ def test_a_gpu_replays_what_it_would_have_been_told(problem, tmp_path, as_it_is,
         teacher = teacher_of(problem, how, tmp_path)
         distill = Distillation(warmup=1.5)
         found.append(learnt(problem, tmp_path / mode, mode, teacher, distill=distill, steps=8, **settings))
-    check_alike(problem, *found, within=0.1 if how == "adamw" else 0.02)  # it makes whole steps of noise
+    check_alike(problem, *found, within=0.1 if how == "adamw" else 0.03)  # it makes whole steps of noise
 
 
 def test_a_gpu_continues_a_stopped_recording(problem, tmp_path, as_it_is, monkeypatch):

@@ -74,8 +74,8 @@ class Learner(L.LightningModule):
     def on_fit_start(self) -> None:
         """Bring images and teacher to where the network is, and have stored answers fetched before they are needed."""
         self.batches.to(self.device, rank=self.trainer.global_rank, processes=self.trainer.world_size)
-        if hasattr(self._teacher, "to"):
-            self._teacher.to(self.device)
+        if (follow := getattr(self._teacher, "to", None)) is not None:
+            follow(self.device)
         self.batches.ahead = getattr(self._teacher, "ahead", None)
 
     def on_train_start(self) -> None:
