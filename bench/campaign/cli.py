@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def campaign(
-    name: Annotated[str, typer.Argument(help="A shipped campaign (h200, smoke), or the path of a TOML file.")],
+    name: Annotated[str, typer.Argument(help="A shipped campaign (h200, first_look, cpu_engines, smoke), or the path of a TOML file.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Its folder (default: runs/NAME): {out} in the file.")
     ] = None,
@@ -26,6 +26,7 @@ def campaign(
     slice_seconds: Annotated[
         float | None, typer.Option("--slice", metavar="S", help="Stop after so many seconds; the same command goes on.")
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Steps at once, of those that need not be alone.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and how long it takes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print plan or state as JSON.")] = False,
 ) -> None:
@@ -34,8 +35,9 @@ def campaign(
     from fnmatch import fnmatchcase
 
     from bench.campaign import text
+    from bench.campaign.child import GRACE
     from bench.campaign.config import load, path_of, steps
-    from bench.campaign.run import GRACE, WORTH_STARTING, Runner, known
+    from bench.campaign.run import WORTH_STARTING, Runner, known
 
     if slice_seconds is not None and slice_seconds < GRACE + WORTH_STARTING:
         raise InputError(f"--slice must be at least {GRACE + WORTH_STARTING:g} seconds, not {slice_seconds:g}")
@@ -55,6 +57,7 @@ def campaign(
             else text.plan(chosen, progress, slice_seconds)
         )
         return
-    progress = Runner(title, plan, folder, seconds=slice_seconds, only={step.name for step in chosen}).run()
+    only_these = {step.name for step in chosen}
+    progress = Runner(title, plan, folder, seconds=slice_seconds, only=only_these, jobs=jobs).run()
     typer.echo(json.dumps(text.as_data(plan, progress), indent=1) if as_json else text.summary(plan, progress))
     text.raise_for({step.name: progress[step.name] for step in chosen})

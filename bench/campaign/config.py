@@ -12,6 +12,7 @@
     makes = ["{out}/{network}"]
     seconds = 600                               # an estimate, until the step was measured
     needs = ["cuda", "{data}/flowers"]
+    alone = false                               # with --jobs, others like it may run beside it
     each.network = "networks"
 
 `{out}`, `{data}` and `{results}` are folders that the command line gives, `{file}` is the file itself. A path whose
@@ -51,6 +52,7 @@ class Entry(Strict):
     needs: tuple[str, ...] = Field((), description="cuda, a Python package, or a path (with a slash)")
     after: tuple[str, ...] = Field((), description="names of steps that must be done; of a*, at least one")
     accepts: tuple[int, ...] = Field((0,), description="exit codes that count as done")
+    alone: bool = Field(True, description="nothing else runs meanwhile: it times something, or fills the machine")
     each: dict[str, tuple[Value, ...] | str] = Field(
         {}, description="the step for every combination of these values; a word: the list of that name"
     )
@@ -77,6 +79,7 @@ class Step:
     needs: tuple[str, ...]
     after: tuple[str, ...]
     accepts: tuple[int, ...]
+    alone: bool
 
     @property
     def text(self) -> str:
@@ -159,4 +162,5 @@ def _filled(entry: Entry, values: Mapping[str, Any]) -> Step:
         needs=tuple(fill(need) for need in entry.needs),
         after=tuple(fill(name) for name in entry.after),
         accepts=entry.accepts,
+        alone=entry.alone,
     )

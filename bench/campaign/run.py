@@ -1,37 +1,32 @@
 """Runs a campaign's steps in order, each as a process of its own, until all are settled or the slice is over.
 
-A slice is for machines that are lent for minutes: when its time is up, the step at work gets what Ctrl-C sends, keeps
-what it has, and goes on in the next slice. The state is written after every step.
+A slice is for machines that are lent for minutes: when its time is up, the steps at work get what Ctrl-C sends, keep
+what they have, and go on in the next slice. The state is written after every step. With several jobs, steps that time
+nothing run beside each other; all others have the machine to themselves.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Container, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
 
+from bench.campaign.child import GRACE, OVER, Child
 from bench.campaign.config import Step
 from bench.campaign.needs import lacking
 from bench.campaign.state import SCHEMA, Progress, State, Status, read_state
 from bench.host import this_host
 from zoo import __version__
-from zoo.errors import INTERRUPTED
+from zoo.engines.machine import cores
 from zoo.files import locked
 from zoo.progress import note, track
 
-ZOO = [sys.executable, "-P", "-m", "zoo.cli"]
-# From Ctrl-C to the end: a training writes its last state, a suite its rows.
-GRACE = 20.0
 # A step that is started with less than this left does nothing but start.
 WORTH_STARTING = 15.0
+LOOK = 0.2  # seconds between two looks at several steps that run beside each other
 
 
 class Runner:
@@ -45,15 +40,19 @@ class Runner:
         *,
         only: Container[str] | None = None,
         seconds: float | None = None,
+        jobs: int = 1,
     ) -> None:
         """`only`: names of the steps to run, all if None. `seconds`: of this slice; None: until everything is settled.
+        `jobs`: how many of the steps that need not be alone may run at once.
 
         `InputError` for a damaged state.
         """
         self.name, self.steps, self.folder = name, steps, folder
         self._chosen = [step for step in steps if only is None or step.name in only]
         self._deadline = None if seconds is None else time.monotonic() + seconds - GRACE
-        self._fresh = True  # nothing ran yet in this slice
+        self._jobs = jobs
+        self._waiting: list[Step] = []
+        self._running: list[tuple[Child, ExitStack]] = []
         self.progress = known(steps, folder)
 
     def run(self) -> dict[str, Progress]:
@@ -64,70 +63,115 @@ class Runner:
             track(self.name, total=sum(step.seconds for step in self._chosen)) as advance,
         ):
             self.progress = known(self.steps, self.folder)  # what another process did meanwhile
-            for step in self._chosen:
-                before = self.progress[step.name]
-                if before.status != "done" and not self._settle(step, before):
-                    break
-                advance(step.seconds)
+            self._waiting = [step for step in self._chosen if self.progress[step.name].status != "done"]
+            advance(sum(step.seconds for step in self._chosen if step not in self._waiting))
+            why = "interrupted"
+            try:
+                self._work(advance)
+                why = OVER
+            finally:
+                self._interrupt(why)
         return self.progress
 
-    def _settle(self, step: Step, before: Progress) -> bool:
-        """Bring one step to an end. False: the slice is over."""
-        if (why := lacking(step.needs)) is not None:
-            return self._note(step, before, "skipped", why)
-        if (why := self._blocked(step)) is not None:
-            return self._note(step, before, "blocked", why)
-        left = None if self._deadline is None else self._deadline - time.monotonic()
-        if left is not None and not self._fresh and left < max(WORTH_STARTING, _uncut(step, before)):
-            return False
-        self._fresh = False
-        began = time.monotonic()
-        status: Status = "cut"
-        reason: str | None = "interrupted"
-        try:
-            status, reason = self._execute(step, before, left)
-        finally:
-            spent = before.seconds * (before.status == "cut") + time.monotonic() - began
-            slices = before.slices + 1
-            self._keep(
-                step, Progress(status=status, command=step.text, seconds=round(spent, 1), slices=slices, reason=reason)
-            )
-        if status == "failed":
-            note(f"{step.name}: {reason}")
-        return status != "cut"
+    def _work(self, advance: Callable[[float], None]) -> None:
+        fresh = True  # nothing ran yet in this slice
+        while True:
+            for step in self._settled():
+                advance(step.seconds)
+            for step in self._startable():
+                if not fresh and not self._fits(step):
+                    self._waiting.clear()  # the slice is over; what runs may end
+                    break
+                fresh = False
+                self._start(step)
+            if not self._running:
+                return
+            if (child := self._ended()) is None:
+                return
+            self._finish(child)
+            advance(child.step.seconds)
 
-    def _execute(self, step: Step, before: Progress, left: float | None) -> tuple[Status, str | None]:
-        words = [*ZOO, *_expanded(step.command)]
-        if before.status == "cut" and step.resumed:
-            words += step.resumed
-        log = self.folder / "logs" / f"{step.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with track(step.name, total=1), log.open("ab") as output:
-            start = output.tell()
-            code = _ended(words, output, left)
-        if code is None or code == INTERRUPTED:
-            if step.resumed is not None:
-                return "cut", "the slice was over"
-            return "failed", "it does not fit into a slice, and cannot be continued: take a longer one"
-        missing = [path for path in step.makes if not path.exists()]
-        if code in step.accepts and not missing:
-            return "done", None
-        if code in step.accepts:
-            return "failed", f"it ended well and did not make {missing[0]}"
-        return "failed", f"exit {code}: {_last_line(log, start)}"
+    def _settled(self) -> list[Step]:
+        """The waiting steps that need not be started: they cannot run here, or what they wait for is not there."""
+        found = []
+        for step in list(self._waiting):
+            why: str | None = None
+            status: Status = "skipped"
+            if (why := lacking(step.needs)) is None and not self._awaits(step):
+                status, why = "blocked", self._blocked(step)
+            if why is not None:
+                changes = {"status": status, "reason": why, "command": step.text}
+                self._keep(step, self.progress[step.name].model_copy(update=changes))
+                self._waiting.remove(step)
+                found.append(step)
+        return found
+
+    def _startable(self) -> list[Step]:
+        """What may be started now, in order. Nothing overtakes a step that has to be alone."""
+        found: list[Step] = []
+        for step in self._waiting:
+            at_work = [child.step for child, _ in self._running] + found
+            if at_work and (step.alone or at_work[0].alone or len(at_work) >= self._jobs):
+                break
+            if not self._awaits(step):
+                found.append(step)
+            elif step.alone:
+                break
+        return found
+
+    def _awaits(self, step: Step) -> bool:
+        """Whether a step that it comes after is not settled yet."""
+        unsettled = [child.step.name for child, _ in self._running]
+        unsettled += [other.name for other in self._waiting[: self._waiting.index(step)]]
+        return any(fnmatchcase(name, pattern) for name in unsettled for pattern in step.after)
 
     def _blocked(self, step: Step) -> str | None:
         for pattern in step.after:
             awaited = [other for other in self.steps if fnmatchcase(other.name, pattern) and other.name != step.name]
-            done = [other for other in awaited if self.progress[other.name].status == "done"]
-            if not done:
+            if not any(self.progress[other.name].status == "done" for other in awaited):
                 return f"{pattern} is not done"
         return None
 
-    def _note(self, step: Step, before: Progress, status: Status, reason: str) -> bool:
-        changes = {"status": status, "reason": reason, "command": step.text}
-        self._keep(step, before.model_copy(update=changes))
-        return True
+    def _left(self) -> float | None:
+        return None if self._deadline is None else self._deadline - time.monotonic()
+
+    def _fits(self, step: Step) -> bool:
+        left = self._left()
+        return left is None or left >= max(WORTH_STARTING, _uncut(step, self.progress[step.name]))
+
+    def _start(self, step: Step) -> None:
+        self._waiting.remove(step)
+        # Each would start a thread on every core otherwise, and threads that wait for each other spin.
+        shared = {} if step.alone or self._jobs == 1 else {"OMP_NUM_THREADS": str(max(1, cores() // self._jobs))}
+        with ExitStack() as stack:
+            stack.enter_context(track(step.name, total=1))
+            child = Child(step, self.progress[step.name], self.folder, environment=shared)
+            self._running.append((child, stack.pop_all()))
+
+    def _ended(self) -> Child | None:
+        """The first step at work to end; None when the slice is over before."""
+        while (left := self._left()) is None or left > 0:
+            for child, _ in self._running:
+                if child.ended(left if len(self._running) == 1 else LOOK / len(self._running)):
+                    return child
+        return None
+
+    def _finish(self, child: Child) -> None:
+        progress = child.close()
+        self._keep(child.step, progress)
+        for entry in [entry for entry in self._running if entry[0] is child]:
+            self._running.remove(entry)
+            entry[1].close()
+        if progress.status == "failed":
+            note(f"{child.step.name}: {progress.reason}")
+
+    def _interrupt(self, why: str) -> None:
+        """Stop what is at work, all of it at once, and keep how far it came."""
+        children = [child for child, _ in self._running]
+        for child in children:
+            child.interrupt(why)
+        for child in children:
+            self._finish(child)
 
     def _keep(self, step: Step, progress: Progress) -> None:
         self.progress[step.name] = progress
@@ -158,51 +202,3 @@ def known(steps: Sequence[Step], folder: Path) -> dict[str, Progress]:
 def _uncut(step: Step, before: Progress) -> float:
     """Seconds that must be left to start a step: all of them, if it cannot be continued."""
     return 0.0 if step.resumed is not None else max(step.seconds, before.seconds)
-
-
-def _expanded(words: Sequence[str]) -> list[str]:
-    """A path whose name has a * becomes the files of that name, in order; where there is none, it stays as it is."""
-    found: list[str] = []
-    for word in words:
-        path = Path(word)
-        matching = sorted(str(one) for one in path.parent.glob(path.name)) if "*" in path.name and "/" in word else []
-        found += matching or [word]
-    return found
-
-
-def _ended(words: Sequence[str], output: BinaryIO, left: float | None) -> int | None:
-    """The exit status of a command, or None when it was stopped because its time was up.
-
-    It leads a process group of its own, so that its workers hear of the interruption as they do at a terminal.
-    """
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    try:
-        return process.wait(timeout=left)
-    except subprocess.TimeoutExpired:
-        _stop(process)
-        return None
-    except KeyboardInterrupt:
-        _stop(process)
-        raise
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """What Ctrl-C does, then time to write things down."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=GRACE)
-
-
-def _last_line(log: Path, start: int) -> str:
-    """The last line that a command wrote, which is its error."""
-    with log.open("rb") as file:
-        file.seek(start)
-        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1].removeprefix("zoo: ") if lines else f"it said nothing; {log}"

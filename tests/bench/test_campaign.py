@@ -13,8 +13,8 @@ import pytest
 from tiny import tiny_bundle
 from typer.main import get_command
 
+from bench.campaign import child, text
 from bench.campaign import run as running
-from bench.campaign import text
 from bench.campaign.config import Campaign, Step, load, path_of, shipped, steps
 from bench.campaign.run import Runner
 from bench.campaign.state import read_state
@@ -44,6 +44,18 @@ elif word == "count":
         file.with_suffix(".part").write_text(str(done))
         sys.exit(130)
     file.write_text(str(done))
+elif word == "meet":  # its own FILE, that of another, and where both say when they begin and end
+    def say(what):
+        with open(rest[1], "a") as diary:
+            diary.write(f"{file.name} {what}\\n")
+    say("begins")
+    file.write_text("")
+    end = time.monotonic() + 30
+    while not pathlib.Path(rest[0]).exists():
+        if time.monotonic() > end:
+            sys.exit(1)
+        time.sleep(0.02)
+    say("ends")
 """
 
 
@@ -51,7 +63,8 @@ elif word == "count":
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "commands.py"
     script.write_text(COMMANDS)
-    monkeypatch.setattr(running, "ZOO", [sys.executable, str(script)])
+    monkeypatch.setattr(child, "ZOO", [sys.executable, str(script)])
+    monkeypatch.setattr(child, "GRACE", 3.0)
     monkeypatch.setattr(running, "GRACE", 3.0)
     monkeypatch.setattr(running, "WORTH_STARTING", 0.5)
 
@@ -108,7 +121,7 @@ def test_a_mistake_in_the_file_is_said_before_anything_runs(tmp_path: Path, toml
 
 
 def test_an_unknown_campaign_names_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"shipped: h200, smoke; did you mean 'smoke'\?"):
+    with pytest.raises(InputError, match=r"shipped: cpu_engines, first_look, h200, smoke; did you mean 'smoke'\?"):
         path_of("smok")
 
 
@@ -143,6 +156,39 @@ def test_steps_run_in_order_once_and_again_when_their_command_or_files_changed(t
 
     Runner("try", planned(tmp_path, toml.replace("one", "three")), out).run()
     assert (out / "a").read_text() == "three"
+
+
+@pytest.mark.usefixtures("commands")
+def test_with_several_jobs_steps_run_beside_each_other_unless_they_time_something(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    def meeting(name: str, other: str, more: str) -> str:
+        return step(name, f"meet {{out}}/{name} {{out}}/{other} {{out}}/diary", f"{{out}}/{name}", more=more)
+
+    toml = (
+        'about = ""\n'
+        + meeting("a", "b", "alone = false\n")
+        + meeting("b", "a", "alone = false\n")
+        + meeting("timed", "timed", 'after = ["a"]\n')
+        + meeting("c", "c", 'alone = false\nafter = ["timed"]\n')
+        + meeting("d", "d", 'alone = false\nafter = ["c"]\n')
+    )
+    found = Runner("try", planned(tmp_path, toml), tmp_path / "out", jobs=3).run()
+    assert {one.status for one in found.values()} == {"done"}
+    diary = (tmp_path / "out/diary").read_text().splitlines()
+    assert set(diary[:2]) == {"a begins", "b begins"}
+    assert diary[4:] == [f"{name} {what}" for name in ("timed", "c", "d") for what in ("begins", "ends")]
+
+
+@pytest.mark.usefixtures("commands")
+def test_at_the_end_of_a_slice_all_that_run_are_cut_and_go_on(tmp_path: Path) -> None:
+    more = 'alone = false\nresumed = "--resume"\n'
+    toml = 'about = ""\n' + "".join(step(name, f"count {{out}}/{name} 25", f"{{out}}/{name}", 3, more) for name in "ab")
+    out = tmp_path / "out"
+    found = Runner("try", planned(tmp_path, toml), out, seconds=running.GRACE + 1.5, jobs=2).run()
+    assert [(one.status, one.reason) for one in found.values()] == [("cut", "the slice was over")] * 2
+    found = Runner("try", planned(tmp_path, toml), out, jobs=2).run()
+    assert [(one.status, one.slices) for one in found.values()] == [("done", 2)] * 2
 
 
 @pytest.mark.usefixtures("commands")
