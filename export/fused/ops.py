@@ -4,6 +4,7 @@ Maps are [N, C, H, W] in channels_last memory (any other order is copied first),
 are [outputs, inputs], depthwise filters [taps, channels], biases fp32. Everything else is in the type of the map: fp16,
 bf16 or fp32; sums are fp32. `activation`s are names of `kernels.ACTIVATIONS`. Torch's compilers see through to the
 kernels, so that an AOTInductor package holds them and needs no Triton; on a CPU torch's own arithmetic answers.
+Number of images and pixels may be anything whose map has less than 2**31 numbers: offsets are 32 bits.
 """
 
 from __future__ import annotations
@@ -14,20 +15,8 @@ import torch
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from export.fused import plain
+from export.fused import kernels, plain, tiles
 from export.fused.kernels import ACTIVATIONS
-from export.fused.tiles import (
-    FEW,
-    depthwise_pointwise_few,
-    depthwise_pointwise_many,
-    expand_depthwise_any,
-    inverted_residual_any,
-    linear_any,
-    pointwise_few,
-    pointwise_many,
-    pooled_pointwise_any,
-    stem_any,
-)
 
 
 def _last(x: Tensor) -> Tensor:
@@ -48,12 +37,7 @@ def _after(size: int, stride: int) -> int:
     return (size - 1) // stride + 1
 
 
-def _power(channels: int) -> int:
-    """The smallest tile that holds so many channels and that a tensor core takes."""
-    return max(16, 1 << (channels - 1).bit_length())
-
-
-def _tiles(size: Any, tile: int) -> Any:
+def _count(size: Any, tile: int) -> Any:
     """How many tiles cover a size, which may be symbolic."""
     return (size + tile - 1) // tile
 
@@ -67,13 +51,9 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, 
     out, rows = _map(x, outputs, height, width), x.shape[0] * height * width
     sizes = {"INPUTS": inputs, "OUTPUTS": outputs, "ACT": ACTIVATIONS[activation], "RESIDUAL": residual is not None}
 
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return _tiles(rows, tile["BLOCK_M"]), _tiles(outputs, tile["BLOCK_N"])
-
-    if height * width <= FEW:
-        wrap_triton(pointwise_few)[grid](x, weight, bias, other, out, rows, **sizes)
-    else:
-        wrap_triton(pointwise_many)[grid](x, weight, bias, other, out, rows, **sizes)
+    tile = tiles.pointwise(height * width, inputs, outputs)
+    grid = _count(rows, tile["BLOCK_M"]), _count(outputs, tile["BLOCK_N"])
+    wrap_triton(kernels.pointwise_kernel)[grid](x, weight, bias, other, out, rows, **sizes, **tile)
     return out
 
 
@@ -83,13 +63,11 @@ def pooled_pointwise(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -
     x = _last(x)
     outputs, inputs = weight.shape
     out = torch.empty((x.shape[0], outputs), dtype=x.dtype, device=x.device)
-    images = x.shape[0]
-    sizes = {"PIXELS": x.shape[2] * x.shape[3], "INPUTS": inputs, "OUTPUTS": outputs, "ACT": ACTIVATIONS[activation]}
-
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return images, _tiles(outputs, tile["BLOCK_N"])
-
-    wrap_triton(pooled_pointwise_any)[grid](x, weight, bias, out, **sizes)
+    pixels = x.shape[2] * x.shape[3]
+    sizes = {"PIXELS": pixels, "INPUTS": inputs, "OUTPUTS": outputs, "ACT": ACTIVATIONS[activation]}
+    tile = tiles.pooled_pointwise(pixels, inputs)
+    grid = x.shape[0], _count(outputs, tile["BLOCK_N"])
+    wrap_triton(kernels.pooled_pointwise_kernel)[grid](x, weight, bias, out, **sizes, **tile)
     return out
 
 
@@ -100,11 +78,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, wide: bool) -> Tensor:
     rows, (outputs, inputs) = x.shape[0], weight.shape
     out = torch.empty((rows, outputs), dtype=torch.float32 if wide else x.dtype, device=x.device)
     sizes = {"INPUTS": inputs, "OUTPUTS": outputs, "ACT": ACTIVATIONS["none"], "RESIDUAL": False}
-
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return _tiles(rows, tile["BLOCK_M"]), _tiles(outputs, tile["BLOCK_N"])
-
-    wrap_triton(linear_any)[grid](x, weight, bias, x, out, rows, **sizes)
+    tile = tiles.linear(inputs)
+    grid = _count(rows, tile["BLOCK_M"]), _count(outputs, tile["BLOCK_N"])
+    wrap_triton(kernels.pointwise_kernel)[grid](x, weight, bias, x, out, rows, **sizes, **tile)
     return out
 
 
@@ -139,14 +115,11 @@ def depthwise_pointwise(
         "ACT": ACTIVATIONS[activation],
         "RESIDUAL": residual is not None,
     }
-
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return _tiles(rows, tile["BLOCK_M"]), _tiles(outputs, tile["BLOCK_N"])
-
-    if out_height * out_width <= FEW:
-        wrap_triton(depthwise_pointwise_few)[grid](x, filters, filter_bias, weight, bias, other, out, rows, **sizes)
-    else:
-        wrap_triton(depthwise_pointwise_many)[grid](x, filters, filter_bias, weight, bias, other, out, rows, **sizes)
+    tile = tiles.depthwise_pointwise(out_height * out_width, channels, outputs)
+    grid = _count(rows, tile["BLOCK_M"]), _count(outputs, tile["BLOCK_N"])
+    wrap_triton(kernels.depthwise_pointwise_kernel)[grid](
+        x, filters, filter_bias, weight, bias, other, out, rows, **sizes, **tile
+    )
     return out
 
 
@@ -177,13 +150,13 @@ def expand_depthwise(
         "STRIDE": stride,
         "EXPAND_ACT": ACTIVATIONS[expand_activation],
         "FILTER_ACT": ACTIVATIONS[filter_activation],
-        "BLOCK_I": _power(inputs),
+        "BLOCK_I": tiles.power(inputs),
     }
-
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return _tiles(rows, tile["BLOCK_M"]), _tiles(hidden, tile["BLOCK_C"])
-
-    wrap_triton(expand_depthwise_any)[grid](x, expand, expand_bias, filters, filter_bias, out, rows, **sizes)
+    tile = tiles.EXPAND_DEPTHWISE
+    grid = _count(rows, tile["BLOCK_M"]), _count(hidden, tile["BLOCK_C"])
+    wrap_triton(kernels.expand_depthwise_kernel)[grid](
+        x, expand, expand_bias, filters, filter_bias, out, rows, **sizes, **tile
+    )
     return out
 
 
@@ -222,15 +195,13 @@ def inverted_residual(
         "FILTER_ACT": ACTIVATIONS[filter_activation],
         "ACT": ACTIVATIONS[activation],
         "RESIDUAL": residual is not None,
-        "BLOCK_I": _power(inputs),
-        "BLOCK_N": _power(outputs),
+        "BLOCK_I": tiles.power(inputs),
+        "BLOCK_N": tiles.power(outputs),
     }
-
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return (_tiles(rows, tile["BLOCK_M"]),)
-
-    wrap_triton(inverted_residual_any)[grid](
-        x, expand, expand_bias, filters, filter_bias, weight, bias, other, out, rows, **sizes
+    tile = tiles.INVERTED_RESIDUAL
+    grid = (_count(rows, tile["BLOCK_M"]),)
+    wrap_triton(kernels.inverted_residual_kernel)[grid](
+        x, expand, expand_bias, filters, filter_bias, weight, bias, other, out, rows, **sizes, **tile
     )
     return out
 
@@ -258,14 +229,12 @@ def stem(
         "KERNEL": _side(values // 3),
         "STRIDE": stride,
         "ACT": ACTIVATIONS[activation],
-        "BLOCK_N": _power(outputs),
-        "BLOCK_K": _power(values),
+        "BLOCK_N": tiles.power(outputs),
+        "BLOCK_K": tiles.power(values),
     }
-
-    def grid(tile: dict[str, Any]) -> tuple[Any, ...]:
-        return (_tiles(rows, tile["BLOCK_M"]),)
-
-    wrap_triton(stem_any)[grid](images, mean, deviation, filters, bias, out, rows, **sizes)
+    tile = tiles.STEM
+    grid = (_count(rows, tile["BLOCK_M"]),)
+    wrap_triton(kernels.stem_kernel)[grid](images, mean, deviation, filters, bias, out, rows, **sizes, **tile)
     return out
 
 

@@ -38,12 +38,12 @@ def rewritten(network: nn.Module, mean: Tensor, deviation: Tensor) -> nn.Module:
     """
     if not isinstance(network, fx.GraphModule):
         raise InputError(
-            "torch.fx cannot trace this network, so that its layers cannot be fused: build without --fused"
+            "torch.fx cannot trace this network, so that its layers cannot be fused: --backend aotinductor builds it"
         )
     graph = _Graph(copy.deepcopy(network))
     if not graph.fuse_blocks():
         raise InputError(
-            "this network has no depthwise separable blocks, so that none can be fused: build without --fused"
+            "this network has no depthwise separable block, so that nothing is fused: --backend aotinductor builds it"
         )
     graph.fuse_head()
     graph.fuse_stem(mean, deviation)
