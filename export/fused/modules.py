@@ -25,6 +25,13 @@ def bias_of(layer: nn.Conv2d | nn.Linear) -> Tensor:
     return torch.zeros(len(weight), device=weight.device) if layer.bias is None else layer.bias.detach().float()
 
 
+def row(numbers: Tensor) -> Tensor:
+    """The same in fp32 as [1, n]. Up to eight numbers in a tensor of one dimension are no constant to torch's compiler:
+    it writes them into a kernel of their own, which then runs every time.
+    """
+    return numbers.detach().float().reshape(1, -1)
+
+
 def matrix(conv: nn.Conv2d) -> Tensor:
     """The weight of a 1x1 convolution as [outputs, inputs]."""
     return conv.weight.detach().flatten(1).contiguous()
@@ -115,7 +122,7 @@ class Linear(nn.Module):
         super().__init__()
         self.wide = wide
         self.register_buffer("weight", layer.weight.detach().contiguous())
-        self.register_buffer("bias", bias_of(layer))
+        self.register_buffer("bias", row(bias_of(layer)))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs] -> [N, outputs]."""
@@ -134,8 +141,8 @@ class Stem(nn.Module):
         """`mean` and `deviation` of the three colours, in levels of 255."""
         super().__init__()
         self.stride, self.activation = int(stage.conv.stride[0]), stage.activation
-        self.register_buffer("mean", mean.detach().flatten().float())
-        self.register_buffer("deviation", deviation.detach().flatten().float())
+        self.register_buffer("mean", row(mean))
+        self.register_buffer("deviation", row(deviation))
         self.register_buffer("filters", stage.conv.weight.detach().permute(0, 2, 3, 1).flatten(1).contiguous())
         self.register_buffer("bias", bias_of(stage.conv))
 

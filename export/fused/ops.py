@@ -23,9 +23,16 @@ def _last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _map(x: Tensor, channels: int, height: int, width: int) -> Tensor:
-    shape = (x.shape[0], channels, height, width)
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+def _memory(x: Tensor, height: int, width: int, channels: int, dtype: torch.dtype) -> Tensor:
+    """A map to be written, [N, H, W, C] as it lies in memory. Asked for [N, C, H, W] in channels_last, torch's compiler
+    makes it in the usual order first and copies it to the other by a kernel of its own.
+    """
+    return torch.empty((x.shape[0], height, width, channels), dtype=dtype, device=x.device)
+
+
+def _seen(memory: Tensor) -> Tensor:
+    """The same as [N, C, H, W]."""
+    return memory.permute(0, 3, 1, 2)
 
 
 def _side(taps: int) -> int:
@@ -48,13 +55,13 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, 
     x = _last(x)
     other = x if residual is None else _last(residual)
     height, width, (outputs, inputs) = x.shape[2], x.shape[3], weight.shape
-    out, rows = _map(x, outputs, height, width), x.shape[0] * height * width
+    out, rows = _memory(x, height, width, outputs, x.dtype), x.shape[0] * height * width
     sizes = {"INPUTS": inputs, "OUTPUTS": outputs, "ACT": ACTIVATIONS[activation], "RESIDUAL": residual is not None}
 
     tile = tiles.pointwise(height * width, inputs, outputs)
     grid = _count(rows, tile["BLOCK_M"]), _count(outputs, tile["BLOCK_N"])
     wrap_triton(kernels.pointwise_kernel)[grid](x, weight, bias, other, out, rows, **sizes, **tile)
-    return out
+    return _seen(out)
 
 
 @triton_op("distilzoo::pooled_pointwise", mutates_args=())
@@ -73,7 +80,7 @@ def pooled_pointwise(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -
 
 @triton_op("distilzoo::linear", mutates_args=())
 def linear(x: Tensor, weight: Tensor, bias: Tensor, wide: bool) -> Tensor:
-    """Dense layer: [N, inputs] -> [N, outputs], `wide` in fp32."""
+    """Dense layer: [N, inputs] -> [N, outputs], `wide` in fp32. `bias`: so many numbers in any shape."""
     x = x.contiguous()
     rows, (outputs, inputs) = x.shape[0], weight.shape
     out = torch.empty((rows, outputs), dtype=torch.float32 if wide else x.dtype, device=x.device)
@@ -100,7 +107,7 @@ def depthwise_pointwise(
     x = _last(x)
     height, width, (outputs, channels) = x.shape[2], x.shape[3], weight.shape
     out_height, out_width = _after(height, stride), _after(width, stride)
-    out, rows = _map(x, outputs, out_height, out_width), x.shape[0] * out_height * out_width
+    out, rows = _memory(x, out_height, out_width, outputs, x.dtype), x.shape[0] * out_height * out_width
     other = x if residual is None else _last(residual)
     sizes = {
         "HEIGHT": height,
@@ -120,7 +127,7 @@ def depthwise_pointwise(
     wrap_triton(kernels.depthwise_pointwise_kernel)[grid](
         x, filters, filter_bias, weight, bias, other, out, rows, **sizes, **tile
     )
-    return out
+    return _seen(out)
 
 
 @triton_op("distilzoo::expand_depthwise", mutates_args=())
@@ -138,7 +145,7 @@ def expand_depthwise(
     x = _last(x)
     height, width, (hidden, inputs) = x.shape[2], x.shape[3], expand.shape
     out_height, out_width = _after(height, stride), _after(width, stride)
-    out, rows = _map(x, hidden, out_height, out_width), x.shape[0] * out_height * out_width
+    out, rows = _memory(x, out_height, out_width, hidden, x.dtype), x.shape[0] * out_height * out_width
     sizes = {
         "HEIGHT": height,
         "WIDTH": width,
@@ -157,7 +164,7 @@ def expand_depthwise(
     wrap_triton(kernels.expand_depthwise_kernel)[grid](
         x, expand, expand_bias, filters, filter_bias, out, rows, **sizes, **tile
     )
-    return out
+    return _seen(out)
 
 
 @triton_op("distilzoo::inverted_residual", mutates_args=())
@@ -179,7 +186,7 @@ def inverted_residual(
     x = _last(x)
     height, width, (hidden, inputs), outputs = x.shape[2], x.shape[3], expand.shape, weight.shape[0]
     out_height, out_width = _after(height, stride), _after(width, stride)
-    out, rows = _map(x, outputs, out_height, out_width), x.shape[0] * out_height * out_width
+    out, rows = _memory(x, out_height, out_width, outputs, x.dtype), x.shape[0] * out_height * out_width
     other = x if residual is None else _last(residual)
     sizes = {
         "HEIGHT": height,
@@ -203,7 +210,7 @@ def inverted_residual(
     wrap_triton(kernels.inverted_residual_kernel)[grid](
         x, expand, expand_bias, filters, filter_bias, weight, bias, other, out, rows, **sizes, **tile
     )
-    return out
+    return _seen(out)
 
 
 @triton_op("distilzoo::stem", mutates_args=())
@@ -212,13 +219,12 @@ def stem(
 ) -> Tensor:
     """Pixels through the first convolution: uint8 [N, H, W, 3] -> [N, outputs, H', W'] in the type of `filters`.
 
-    `mean` and `deviation` [3] are in levels of 255; `filters` are [outputs, taps * 3], colours innermost.
+    `mean` and `deviation`, [3] or [1, 3], are in levels of 255; `filters` are [outputs, taps * 3], colours innermost.
     """
     images = images.contiguous()
     height, width, (outputs, values) = images.shape[1], images.shape[2], filters.shape
     out_height, out_width = _after(height, stride), _after(width, stride)
-    shape = (images.shape[0], outputs, out_height, out_width)
-    out = torch.empty(shape, dtype=filters.dtype, device=images.device, memory_format=torch.channels_last)
+    out = _memory(images, out_height, out_width, outputs, filters.dtype)
     rows = images.shape[0] * out_height * out_width
     sizes = {
         "HEIGHT": height,
@@ -235,7 +241,7 @@ def stem(
     tile = tiles.STEM
     grid = (_count(rows, tile["BLOCK_M"]),)
     wrap_triton(kernels.stem_kernel)[grid](images, mean, deviation, filters, bias, out, rows, **sizes, **tile)
-    return out
+    return _seen(out)
 
 
 for _name in (

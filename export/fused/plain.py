@@ -50,7 +50,7 @@ def pooled_pointwise(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor, wide: bool) -> Tensor:
     """Dense layer."""
-    answers = F.linear(_wide(x), _wide(weight), _wide(bias))
+    answers = F.linear(_wide(x), _wide(weight), _wide(bias).flatten())
     return answers if wide else answers.to(x.dtype)
 
 
