@@ -1,4 +1,5 @@
 """`zoo build --backend aotinductor`: a package that torch has compiled for this machine, from the bundle's checkpoint.
+With `aotinductor-fused`, layers are fused into the kernels of `export.fused` first; the rest is the same.
 
 A bundle holds no torch module, so that the checkpoint it was exported from has to be given. That it is the one is
 proven twice: by the hash that the manifest names, and by the self-test, whose answers the network has to give before
@@ -19,13 +20,13 @@ from export.fold import folded_face
 from export.half import half
 from export.install import check_batch, graph_entry, install, named
 from zoo.engines import selftest
-from zoo.engines.aotinductor import AotInductor, library, stale, this_processor
-from zoo.engines.backend import Backend
+from zoo.engines.aotinductor import library, stale, this_processor
+from zoo.engines.backend import Backend, backend_class
 from zoo.engines.bundle import Bundle
 from zoo.engines.manifest import Precision
 from zoo.engines.precision import Executed, graph_of
 from zoo.engines.sidecar import Sidecar, engine_key
-from zoo.errors import EnvironmentProblem, InputError
+from zoo.errors import EnvironmentProblem, InputError, missing_package
 from zoo.files import sha256
 from zoo.learn import checkpoint
 from zoo.learn.networks import Normalised, evaluate
@@ -33,7 +34,12 @@ from zoo.learn.serving import Edges
 from zoo.progress import track
 
 BATCH = (1, 8, 32)
-BY_DEVICE = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}  # many layers have no fp16 kernel on a CPU
+PLAIN, FUSED = "aotinductor", "aotinductor-fused"
+# Many layers have no fp16 kernel on a CPU; the fused kernels are for a GPU's tensor cores.
+BUILDS: dict[str, dict[str, tuple[str, ...]]] = {
+    PLAIN: {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")},
+    FUSED: {"cuda": ("fp16",)},
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     # Left alone, the number of threads would be part of the compiled code, and `threads=` could not be kept.
     "cpu": {"cpp.dynamic_threads": True},
@@ -43,24 +49,41 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def build(
-    bundle: Bundle, source: Path, precision: str = "fp32", *, device: str = "cpu", batch: tuple[int, int, int] = BATCH
+    bundle: Bundle,
+    source: Path,
+    precision: str = "fp32",
+    *,
+    device: str = "cpu",
+    batch: tuple[int, int, int] = BATCH,
+    backend: str = PLAIN,
 ) -> tuple[Sidecar, bool]:
     """Compile the checkpoint `source` into the bundle: the package's sidecar, and whether it had to be built.
 
-    `precision`: fp32; bf16, an execution of the fp32 graph; fp16 on a GPU. Raises `InputError` when the checkpoint is
-    not the one of the bundle, `EnvironmentProblem` when torch's compiler does not work here (it needs a C++ compiler).
+    `precision`: fp32; bf16, an execution of the fp32 graph; fp16 on a GPU. `backend`: a key of `BUILDS`. Raises
+    `InputError` when the checkpoint is not the one of the bundle and when nothing in it can be fused,
+    `EnvironmentProblem` when torch's compiler does not work here (it needs a C++ compiler).
     """
-    if device not in BY_DEVICE:
-        raise InputError(f"aotinductor builds for cpu and cuda: there is no device '{device}'")
-    if precision not in BY_DEVICE[device]:
-        raise InputError(f"aotinductor builds {', '.join(BY_DEVICE[device])} for {device}, not {precision}")
+    builds = BUILDS[backend]
+    if device not in builds:
+        raise InputError(f"{backend} builds for {' and '.join(builds)}, not for device '{device}'")
+    if precision not in builds[device]:
+        raise InputError(f"{backend} builds {', '.join(builds[device])} for {device}, not {precision}")
     check_batch(batch, bundle)
     path = checkpoint.find(source)
     known = bundle.manifest.provenance.get("checkpoint_sha256")
     if known is not None and known != sha256(path):
         raise InputError(f"{path} is not the checkpoint that {bundle.path} was exported from")
-    graph = graph_of(bundle, "aotinductor", precision)
-    return install(bundle, _Maker(bundle, path, cast("Executed", precision), graph, device, batch))
+    graph = graph_of(bundle, backend, precision)
+    return install(bundle, _Maker(bundle, path, cast("Executed", precision), graph, device, batch, backend))
+
+
+def settings_of(backend: str, device: str) -> dict[str, Any]:
+    """What a package is built with, for its sidecar: when it changes, the package is built anew."""
+    if backend == PLAIN:
+        return SETTINGS[device]
+    from export.fused import fingerprint
+
+    return {"kernels": fingerprint()}  # theirs are the tiles that are not left to the compiler
 
 
 class _Maker:
@@ -72,30 +95,32 @@ class _Maker:
         graph: Precision,
         device: str,
         batch: tuple[int, int, int],
+        backend: str,
     ) -> None:
         self._bundle, self._source, self._precision, self._device = bundle, source, precision, device
-        self._batch = batch
+        self._batch, self._backend = batch, backend
+        self._settings = settings_of(backend, device)
         self._here = this_processor(device)
         self._graph, self._entry = graph_entry(bundle, graph)
 
     @property
     def key(self) -> str:
-        return engine_key("aotinductor", self._precision, self._here.name, self._here.kind, torch.__version__)
+        return engine_key(self._backend, self._precision, self._here.name, self._here.kind, torch.__version__)
 
     def fresh(self, existing: Sidecar) -> bool:
-        mine = self._entry, self._batch, self._device, SETTINGS[self._device]
+        mine = self._entry, self._batch, self._device, self._settings
         same = (existing.graph, existing.batch, existing.device, existing.settings) == mine
         return same and stale(existing, self._here, torch.__version__) is None
 
     def make(self, folder: Path) -> Sidecar:
-        module = self._in_precision(folded_face(self._network()))
+        module = self._ready(self._in_precision(folded_face(self._network())))
         path = folder / "model.pt2"
         with track(f"compiling for {self._here.name}", 1.0) as advance:
             self._compile(module.to(memory_format=torch.channels_last).to(self._device), path)
             advance()
         return Sidecar(
             schema="zoo.engine/1",
-            backend="aotinductor",
+            backend=self._backend,
             precision=self._precision,
             device=cast("Literal['cpu', 'cuda']", self._device),
             graph=self._entry,
@@ -103,15 +128,17 @@ class _Maker:
             library=torch.__version__,
             processor=self._here,
             batch=self._batch,
-            settings=SETTINGS[self._device],
+            settings=self._settings,
             proof=None,
             selftest=None,
         )
 
     def open(self, folder: Path, about: Sidecar) -> Backend:
-        return AotInductor(
+        kind: Any = backend_class(self._backend)
+        opened: Backend = kind(
             self._graph, precision=self._precision, device=self._device, threads=None, built=(folder, about)
         )
+        return opened
 
     def _network(self) -> Normalised:
         """The network of the checkpoint, proven to be the bundle's."""
@@ -128,6 +155,16 @@ class _Maker:
             return network.around(Edges(network.network, torch.bfloat16))
         return self._half(network) if self._precision == "fp16" else network
 
+    def _ready(self, network: Normalised) -> torch.nn.Module:
+        """What is compiled: uint8 [N, H, W, 3] -> answers."""
+        if self._backend == PLAIN:
+            return network
+        try:
+            from export.fused.rewrite import rewritten
+        except ImportError as error:  # torch's builds for a GPU bring it along
+            raise missing_package(str(error.name), "train,export", "fusing layers") from None
+        return rewritten(network.network, network.mean, network.std)
+
     def _half(self, network: Normalised) -> Normalised:
         """The fp16 form, with the same layers in fp32 as in the bundle's graph; the ranges here are the self-test's."""
         form = half(network, self._bundle.selftest()["image"])
@@ -142,7 +179,7 @@ class _Maker:
         example = torch.zeros(max(2, best), face.height, face.width, 3, dtype=torch.uint8, device=self._device)
         count = torch.export.Dim("batch", min=1, max=max(2, most))
         try:
-            settings = SETTINGS[self._device]
+            settings = SETTINGS[self._device] if self._backend == PLAIN else {}
             with torch.no_grad(), _quiet():
                 program = torch.export.export(module, (example,), dynamic_shapes=({0: count},))
                 library()._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)

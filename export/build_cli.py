@@ -19,20 +19,25 @@ app = typer.Typer()
 PRECISIONS = {
     "tensorrt": ("fp16", "int8", "fp32"),
     "aotinductor": ("fp32", "fp16", "bf16"),
+    "aotinductor-fused": ("fp16",),
 }  # the first is the usual one
 
 
 @app.command()
 def build(
     bundle: Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")],
-    backend: Annotated[str, typer.Option(help="tensorrt or aotinductor.")],
+    backend: Annotated[str, typer.Option(help="tensorrt, aotinductor or aotinductor-fused.")],
     precision: Annotated[
-        str | None, typer.Option(help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), bf16, fp16.")
+        str | None,
+        typer.Option(
+            help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), bf16, fp16; -fused: fp16."
+        ),
     ] = None,
     batch: Annotated[str, typer.Option(help="MIN,OPT,MAX images: what is taken, where it is fastest.")] = "1,8,32",
-    device: Annotated[str | None, typer.Option(help="aotinductor: cpu (default) or cuda. tensorrt: cuda.")] = None,
+    device: Annotated[str | None, typer.Option(help="aotinductor: cpu (default) or cuda. The others: cuda.")] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="aotinductor: the folder of the training that the bundle was exported from.")
+        Path | None,
+        typer.Option(help="aotinductor, fused or not: the folder of the training that the bundle was exported from."),
     ] = None,
     hardware_compatible: Annotated[
         bool, typer.Option("--hardware-compatible", help="tensorrt: a plan for every GPU from Ampere on; slower.")
@@ -47,6 +52,7 @@ def build(
 ) -> None:
     """Build an engine for this machine into the bundle. Exit 1 if its precision or answers are not proven."""
     from zoo.engines import Bundle
+    from zoo.engines.backend import DEVICES
 
     if backend not in PRECISIONS:
         known = tuple(PRECISIONS)
@@ -65,7 +71,9 @@ def build(
         about, built = _tensorrt(opened, precision, counts, hardware_compatible, version_compatible, plan_ratio)
     else:
         _refuse(only_tensorrt, backend)
-        about, built = _aotinductor(opened, precision, counts, device or "cpu", checkpoint)
+        about, built = _aotinductor(
+            opened, backend, precision, counts, device or DEVICES.get(backend, "cpu"), checkpoint
+        )
     if as_json:
         typer.echo(json.dumps(about.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False))
         return
@@ -97,15 +105,15 @@ def _tensorrt(
 
 
 def _aotinductor(
-    bundle: Bundle, precision: str, batch: tuple[int, int, int], device: str, checkpoint: Path | None
+    bundle: Bundle, backend: str, precision: str, batch: tuple[int, int, int], device: str, checkpoint: Path | None
 ) -> tuple[Sidecar, bool]:
     if checkpoint is None:
-        raise InputError("aotinductor compiles the torch network: --checkpoint names the folder it was trained in")
+        raise InputError(f"{backend} compiles the torch network: --checkpoint names the folder it was trained in")
     try:
         from export.aotinductor import build as build_package
     except ImportError as error:
-        raise missing_package(str(error.name), "train,export", "zoo build --backend aotinductor") from None
-    return build_package(bundle, checkpoint, precision, device=device, batch=batch)
+        raise missing_package(str(error.name), "train,export", f"zoo build --backend {backend}") from None
+    return build_package(bundle, checkpoint, precision, device=device, batch=batch, backend=backend)
 
 
 def _batch(text: str) -> tuple[int, int, int]:

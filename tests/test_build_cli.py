@@ -28,6 +28,13 @@ def copy(bundle_path, tmp_path) -> Path:
         (["--backend", "tensorrt", "--batch", "1,8,5000"], 2, "takes up to 1024 images at once, not 5000"),
         (["--backend", "tensorrt", "--batch", "0,8,32"], 2, "1 <= MIN <= OPT <= MAX, not 0,8,32"),
         (["--backend", "aotinductor"], 2, "--checkpoint names the folder"),
+        (["--backend", "aotinductor-fused"], 2, "aotinductor-fused compiles the torch network: --checkpoint"),
+        (["--backend", "aotinductor-fused", "--precision", "fp32"], 2, "builds fp16, not 'fp32'"),
+        (
+            ["--backend", "aotinductor-fused", "--device", "cpu", "--checkpoint", "x"],
+            2,
+            "builds for cuda, not for device",
+        ),
         (["--backend", "aotinductor", "--checkpoint", "gone"], 2, "no checkpoint at gone"),
         (["--backend", "aotinductor", "--checkpoint", "x", "--version-compatible"], 2, "means nothing for aotinductor"),
     ],
@@ -55,9 +62,11 @@ def test_without_tensorrt_one_line_says_what_to_install(zoo_command, copy):
     ("asked", "complaint"),
     [
         ({"precision": "fp16"}, "builds fp32, bf16 for cpu, not fp16"),
+        ({"backend": "aotinductor-fused"}, "aotinductor-fused builds for cuda, not for device 'cpu'"),
+        ({"backend": "aotinductor-fused", "device": "cuda"}, "aotinductor-fused builds fp16 for cuda, not fp32"),
         ({"precision": "int8", "device": "cuda"}, "builds fp32, fp16, bf16 for cuda, not int8"),
         ({"batch": (9, 8, 32)}, "MIN <= OPT <= MAX"),
-        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"device": "tpu"}, "for cpu and cuda, not for device 'tpu'"),
     ],
 )
 def test_what_aotinductor_cannot_build_is_refused(copy, run, asked, complaint):

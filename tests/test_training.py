@@ -165,6 +165,22 @@ def test_a_stopped_training_continues_to_the_same_bits(recipe_file, tmp_path, ki
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def test_an_epoch_has_its_line_before_its_state_is_kept(recipe_file, tmp_path, monkeypatch):
+    """So that whoever stops a training at any moment continues from an epoch that is in the curves."""
+    run = Run(load_recipe(str(recipe_file)), tmp_path / "r")
+    lines = []
+    keep = Learner.on_save_checkpoint
+
+    def kept(learner, state):
+        curve = run.folder / "vgg-control" / "logs" / "metrics.csv"
+        lines.append(len(curve.read_text().splitlines()) - 1)
+        keep(learner, state)
+
+    monkeypatch.setattr(Learner, "on_save_checkpoint", kept)
+    run.control(run.recipe.students[0])
+    assert lines == [1, 2, 3, 4]
+
+
 def test_a_distillation_with_everything_on_continues_to_the_same_bits(recipe_file, run, tmp_path, monkeypatch):
     """Averages, blends, hints and a momentum of their adapters all come back with --resume."""
     hint = '{student="features.3", teacher="features.3", loss="fitnet", weight=1.0}'

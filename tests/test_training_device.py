@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from zoo.data.seeded import SeededCrop
 from zoo.data.views import CropFlip
 from zoo.errors import InputError
-from zoo.learn import checkpoint, training
+from zoo.learn import checkpoint
 from zoo.learn.batches import AHEAD, Batches
 from zoo.learn.compiling import compiled
 from zoo.learn.learner import Learner
@@ -19,7 +19,6 @@ from zoo.learn.recipe import Training, load_recipe
 from zoo.learn.run import Run
 from zoo.learn.soft_labels import SoftLabels
 from zoo.learn.specialists import PartOfTeacher
-from zoo.learn.tasks import Classification
 from zoo.learn.teachers import CachedTeacher, OnlineTeacher
 from zoo.learn.training import fit
 
@@ -143,28 +142,3 @@ def test_hints_and_compiling_exclude_each_other(recipe_file, tmp_path):
 
 def test_what_is_not_compiled_is_the_function_itself():
     assert compiled(len, "off") is len
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; never executed on one here")
-def test_on_a_gpu_a_step_does_not_wait(run, tmp_path, monkeypatch):
-    """CUDA itself raises at whatever waits between the beginning of a step and its end, once all is warm."""
-    end = training._Watch.on_train_batch_end
-
-    def begins(learner, *_):
-        torch.cuda.set_sync_debug_mode("error" if learner.current_epoch else "default")
-
-    def ends(*arguments):
-        torch.cuda.set_sync_debug_mode("default")  # the last step of an epoch looks at the losses
-        end(*arguments)
-
-    views = CropFlip(1, flip=True)
-    network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
-    settings = Training(epochs=2, batch=8)
-    batches = batches_of(run, views, steps=8)
-    learner = Learner(network, Classification(run.splits.labels, 16), settings, batches)
-    monkeypatch.setattr(Learner, "on_train_batch_start", begins)
-    monkeypatch.setattr(training._Watch, "on_train_batch_end", ends)
-    try:
-        fit(learner, tmp_path, run.splits.test, title="t", settings=settings, processes=1, resume=False)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

@@ -14,7 +14,10 @@ app = typer.Typer()
 
 @app.command()
 def campaign(
-    name: Annotated[str, typer.Argument(help="A shipped campaign (h200, first_look, cpu_engines, smoke), or the path of a TOML file.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A shipped campaign (h200, first_look, cpu_engines, smoke), or the path of a TOML file."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Its folder (default: runs/NAME): {out} in the file.")
     ] = None,

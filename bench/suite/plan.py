@@ -27,7 +27,7 @@ SENSIBLE_ON_GPU: tuple[Executed, ...] = ("fp32", "fp16")
 FOR_TENSORRT: tuple[Executed, ...] = ("fp32", "fp16", "int8s")
 # The others run on either kind of device.
 ONLY_ON = {"openvino": "cpu", "openvino-default": "cpu", "onnxruntime-default": "cpu", PIPELINE: "cpu"}
-ONLY_ON["tensorrt"] = "cuda"
+ONLY_ON |= DEVICES
 CONTROL = "-control"  # a control is called after its student, as `zoo distill` does
 
 

@@ -94,6 +94,12 @@ class AotInductor:
         return {"torch": self._torch.__version__, "compiled_for": self.about.processor.name}
 
 
+class AotInductorFused(AotInductor):
+    """The same, of a package whose layers were fused into kernels of our own before it was compiled: cuda, fp16."""
+
+    name = "aotinductor-fused"
+
+
 def library() -> Any:
     """The module `torch`, with its compiler."""
     try:

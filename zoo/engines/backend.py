@@ -28,13 +28,15 @@ BACKENDS = {
     "openvino": "zoo.engines.openvino:OpenVino",
     "tensorrt": "zoo.engines.tensorrt:TensorRt",
     "aotinductor": "zoo.engines.aotinductor:AotInductor",
+    "aotinductor-fused": "zoo.engines.aotinductor:AotInductorFused",
 }
-BUILT = frozenset({"tensorrt", "aotinductor"})  # run what `zoo build` has made of a graph, for one kind of machine
+# Run what `zoo build` has made of a graph, for one kind of machine.
+BUILT = frozenset({"tensorrt", "aotinductor", "aotinductor-fused"})
 RUNTIMES = tuple(name for name in BACKENDS if name not in BUILT)  # run any graph as it is
-DEVICES = {"tensorrt": "cuda"}  # of the backends whose usual device is not the cpu
+DEVICES = {"tensorrt": "cuda", "aotinductor-fused": "cuda"}  # of the backends that have no other
 
 # The module that a backend stands on, where it is not called like the backend itself.
-LIBRARIES = {"aotinductor": "torch"}
+LIBRARIES = {"aotinductor": "torch", "aotinductor-fused": "torch"}
 
 
 class Backend(Protocol):

@@ -14,7 +14,10 @@ app = typer.Typer()
 
 BundlePath = Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")]
 BackendName = Annotated[
-    str, typer.Option(help="onnxruntime, openvino, tensorrt or aotinductor; several in order of preference: a,b.")
+    str,
+    typer.Option(
+        help="onnxruntime, openvino, tensorrt, aotinductor or aotinductor-fused; several in order of preference: a,b."
+    ),
 ]
 
 

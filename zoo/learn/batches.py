@@ -72,43 +72,71 @@ class Batches:
     def __len__(self) -> int:
         return self.steps
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches are."""
+        return self._targets.device
+
+    @property
+    def whole(self) -> bool:
+        """Whether images and views are made where the batches are, with nothing to be fetched from a CPU."""
+        return self.views.anywhere and self._pixels.device == self.device
+
     def __iter__(self) -> Iterator[Batch]:
+        for step, plan, there, answers in self.walk():
+            batch = self._shown(plan, there, step)
+            yield batch if answers is None else batch._replace(answers=answers)
+
+    def walk(self) -> Iterator[tuple[int, EpochPlan, EpochPlan, Tensor | None]]:
+        """The epoch's steps: the number of each, the plan on the CPU and on the device, and the answers that were
+        fetched ahead for this step.
+        """
         drawn = epoch_plan(
             len(self.images), self.views.count, batch=self.batch, steps=self.steps, seed=self.seed, epoch=self.epoch
         )
-        plan = _Plan(*(torch.from_numpy(column)[:, self.slice].contiguous() for column in drawn))
-        there = _Plan(*(onto(column, self._targets.device) for column in plan))
+        plan = EpochPlan(*(torch.from_numpy(column)[:, self.slice].contiguous() for column in drawn))
+        there = EpochPlan(*(onto(column, self.device) for column in plan))
         for first in range(0, self.steps, AHEAD):
             block = slice(first, first + AHEAD)
             answers = self._fetched(plan, there, block)
             for step in range(self.steps)[block]:
-                batch = self._shown(plan, there, step)
-                yield batch if answers is None else batch._replace(answers=answers[step - first])
+                yield step, plan, there, None if answers is None else answers[step - first]
 
-    def _fetched(self, plan: _Plan, there: _Plan, block: slice) -> Tensor | None:
+    def _fetched(self, plan: EpochPlan, there: EpochPlan, block: slice) -> Tensor | None:
         if self.ahead is None:
             return None
         answers = self.ahead(
             plan.which[block], plan.view[block], lambda step: self._shown(plan, there, block.start + step)
         )
-        return onto(answers, self._targets.device)
+        return onto(answers, self.device)
 
-    def _shown(self, plan: _Plan, there: _Plan, step: int) -> Batch:
+    def _shown(self, plan: EpochPlan, there: EpochPlan, step: int) -> Batch:
         """The batch of one step; `plan` is on the CPU and `there` the same on the device."""
-        device = self._targets.device
         which, view = there.which[step], there.view[step]
+        if self.whole:
+            return self.shown(which, view)
         near = there if self.views.anywhere else plan  # where the views can be drawn
-        pixels = self._pixels[(there if self._pixels.device == device else plan).which[step]]
+        pixels = self._pixels[(there if self._pixels.device == self.device else plan).which[step]]
         if self.views.anywhere:
-            pixels = onto(pixels, device)
-        images = onto(self.views.apply(pixels, near.view[step], near.which[step]), device)
-        geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
-        geometry = Geometry(*(onto(part, device) for part in geometry))
-        targets = self.task.moved(self._targets[which], geometry)
+            pixels = onto(pixels, self.device)
+        images = onto(self.views.apply(pixels, near.view[step], near.which[step]), self.device)
+        targets = self._targets[which]
+        if self.task.moves:
+            geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
+            targets = self.task.moved(targets, Geometry(*(onto(part, self.device) for part in geometry)))
+        return Batch(images, targets, self._labelled[which], which, view)
+
+    def shown(self, which: Tensor, view: Tensor) -> Batch:
+        """View `view[i]` of image `which[i]`, int64 [N] each on the device, where this is `whole`."""
+        pixels = self._pixels[which]
+        images = self.views.apply(pixels, view, which)
+        targets = self._targets[which]
+        if self.task.moves:
+            targets = self.task.moved(targets, self.views.geometry(view, which, pixels.shape[1]))
         return Batch(images, targets, self._labelled[which], which, view)
 
 
-class _Plan(NamedTuple):
+class EpochPlan(NamedTuple):
     """Which image and which view of it stands where: int64 [steps, N] each."""
 
     which: Tensor

@@ -7,6 +7,7 @@ from zoo.learn.learner import soft_part
 from zoo.learn.networks import build
 from zoo.learn.onnx_teacher import GRAPHS
 from zoo.learn.recipe import Recipe, Training
+from zoo.learn.recorded import recorder
 from zoo.learn.tasks import TASKS, AnyTask
 
 ALREADY_TRAINED = ("run:", *GRAPHS)
@@ -35,8 +36,28 @@ def _check_training(settings: Training, recipe: Recipe, task: AnyTask) -> None:
         raise InputError("train.head_epochs is for one process: with several, weights cannot start to learn late")
     if settings.cache_features and (settings.head_epochs < settings.epochs or settings.mixup or settings.cutmix):
         raise InputError("train.cache_features is for a head alone, without blends: set train.head_epochs to epochs")
+    if settings.compile == "graph":
+        _check_recorded(settings, recipe)
     if settings.compile != "off" and recipe.distill.hints:
         raise InputError("train.compile leaves out the hooks that hints need: switch one of the two off")
+
+
+def _check_recorded(settings: Training, recipe: Recipe) -> None:
+    """What is decided on the CPU in every step cannot be part of a recording."""
+    teacher = recipe.teacher.model if recipe.teacher else ""
+    asked_outside = teacher.startswith(GRAPHS) and recipe.distill.answers == "online"
+    unfit = {
+        "processes > 1": recipe.processes > 1,
+        "mixup and cutmix": settings.mixup or settings.cutmix,
+        "train.precision = 'fp16'": settings.precision == "fp16",
+        "train.cache_features": settings.cache_features,
+        "data.augment = 'crop'": recipe.data.augment == "crop",
+        "an ONNX teacher that is asked online": asked_outside,
+    }
+    for what, there in unfit.items():
+        if there:
+            raise InputError(f"train.compile = 'graph' cannot record {what}: take 'default', or leave that out")
+    recorder()
 
 
 def _check_distillation(recipe: Recipe, task: AnyTask, *, blending: bool) -> None:

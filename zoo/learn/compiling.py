@@ -9,8 +9,9 @@ import torch
 
 from zoo.errors import EnvironmentProblem, first_line
 
-# reduce-overhead replays CUDA graphs; max-autotune does so too, and tries every kernel that it knows.
-CompileMode = Literal["off", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+# reduce-overhead replays CUDA graphs; max-autotune does so too, and tries every kernel that it knows. graph is default
+# inside of a step that is recorded as a whole (`zoo.learn.recorded`).
+CompileMode = Literal["off", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "graph"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -26,7 +27,7 @@ def compiled(function: Callable[P, R], mode: CompileMode) -> Callable[P, R]:
         return function
     from torch._dynamo.exc import TorchDynamoException
 
-    fast: Any = torch.compile(function, dynamic=False, mode=mode)
+    fast: Any = torch.compile(function, dynamic=False, mode="default" if mode == "graph" else mode)
 
     def call(*arguments: P.args, **named: P.kwargs) -> R:
         try:

@@ -35,15 +35,17 @@ class Ema(Callback):
         """Follow the network to its device."""
         del trainer
         self._average.to(module.device)
-
-    def on_train_batch_end(self, trainer: L.Trainer, module: Learner, *_: Any) -> None:
-        """One step of the average: torch's, but that the number of steps is asked of nobody's GPU."""
-        del trainer
         by_type: dict[torch.dtype, list[tuple[Tensor, Tensor]]] = {}
         for ours, theirs in self._pairs(module):
             by_type.setdefault(ours.dtype, []).append((ours, theirs))
-        for pairs in by_type.values():
-            averages, fresh = map(list, zip(*pairs, strict=True))
+        # Lists of (averages, fresh) by type, which stay the same tensors: to collect them in every step takes longer
+        # than to average them.
+        self._columns = [tuple(map(list, zip(*pairs, strict=True))) for pairs in by_type.values()]
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Learner, *_: Any) -> None:
+        """One step of the average: torch's, but that the number of steps is asked of nobody's GPU."""
+        del trainer, module
+        for averages, fresh in self._columns:
             if self._steps:
                 self._blend(averages, fresh, None)
             else:

@@ -17,23 +17,26 @@ from statistics import median
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zoo.errors import InputError
 from zoo.learn.answers import answers_of
-from zoo.learn.batches import Batch, Batches
+from zoo.learn.batches import Batches, EpochPlan
 from zoo.learn.checks import ALREADY_TRAINED
 from zoo.learn.learner import Learner, soft_part
 from zoo.learn.networks import Normalised, build
 from zoo.learn.plain_loop import PlainLoop
 from zoo.learn.recipe import Network, Recipe, Student
+from zoo.learn.recorded import WARM_UP
 from zoo.learn.run import Run
 from zoo.learn.teachers import OnlineTeacher, Teacher
 from zoo.learn.training import fit
-from zoo.progress import track
+from zoo.progress import note, track
 
 PLAIN = "plain loop"
 WAYS = ("no teacher", "online", "cached", PLAIN)
-UNTIMED = 3  # the first steps allocate what all others use again, compile, and record CUDA graphs
+# The first steps allocate what all others use again, compile, and record CUDA graphs.
+UNTIMED = WARM_UP + 2
 TESTED = 8  # a training ends with a test, which is not what is measured
 
 
@@ -81,11 +84,11 @@ class _Timed(Batches):
 
     clock: _Clock
 
-    def __iter__(self) -> Iterator[Batch]:
+    def walk(self) -> Iterator[tuple[int, EpochPlan, EpochPlan, Tensor | None]]:
         self.clock = _Clock(self.steps)
-        for step, batch in enumerate(super().__iter__()):
+        for step, plan, there, answers in super().walk():
             self.clock(step)
-            yield batch
+            yield step, plan, there, answers
 
 
 def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[Pace]:
@@ -123,29 +126,38 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
             "cached": answers_of(asked_once, train, run.views, stored, run.task.outputs, folder),
         }
 
-        def plain() -> float:
-            clock = _Clock(steps)
+        def plain(count: int) -> float:
+            clock = _Clock(count)
             teacher = fresh(spec).network
             soft = soft_part(run.task, recipe.distill)
             loop = PlainLoop(fresh(student).network, teacher, run.task, soft, settings, teacher_size=spec.size)
-            loop.run(train, recipe.data, clock, steps=steps)
+            loop.run(train, recipe.data, clock, steps=count)
             return clock.images_per_second(settings.batch)
 
-        def ours(way: str, turn: int) -> float:
+        def subject(teacher: Teacher | None) -> tuple[Learner, _Timed]:
             batches = _Timed(train, run.views, run.task, batch=settings.batch, steps=steps, seed=recipe.seed)
-            learner = Learner(
-                fresh(student), run.task, settings, batches, teacher=teachers[way], distill=recipe.distill
-            )
-            place = folder / f"{turn}-{way}"
-            title = f"round {turn}: {way}"
-            fit(learner, place, few, title=title, settings=settings, processes=1, resume=False)
+            network = fresh(student)
+            return Learner(network, run.task, settings, batches, teacher=teacher, distill=recipe.distill), batches
+
+        subjects = {way: subject(teacher) for way, teacher in teachers.items()}
+        begin = {name: tensor.clone() for name, tensor in subjects[WAYS[0]][0].network.state_dict().items()}
+
+        def ours(way: str, turn: int, count: int) -> float:
+            """One training, of the learner that had this way's other rounds: a new one would be compiled anew."""
+            (learner, batches), place = subjects[way], folder / f"{turn}-{way}"
+            learner.network.load_state_dict(begin)
+            batches.steps = count
+            fit(learner, place, few, title=f"round {turn}: {way}", settings=settings, processes=1, resume=False)
             shutil.rmtree(place)
             return batches.clock.images_per_second(settings.batch)
 
         with track(f"training {student.name}", (rounds + 1) * len(ways)) as advance:
             for turn in range(rounds + 1):  # the first warms up, and fills the store with what the others read
                 for way in _in_turn(ways, turn):
-                    pace = plain() if way == PLAIN else ours(way, turn)
+                    count = steps if turn or way == "cached" else UNTIMED + 3  # few steps warm up as well as many
+                    pace = plain(count) if way == PLAIN else ours(way, turn, count)
+                    # Said at once: who stops a long measurement has seen what was measured.
+                    note(f"round {turn}: {way}: {pace:.0f} images/s{'' if turn else ', not counted'}")
                     if turn:
                         found[way].append(pace)
                     advance()

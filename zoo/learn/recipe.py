@@ -49,8 +49,10 @@ class Training(_Strict):
     cache_features: bool = Field(False, description="compute each view's features once; for a head that learns alone")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation loss; 0: never")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
-    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = Field(
-        "off", description="torch.compile's mode, for the network that learns and for a teacher that is asked online"
+    compile: Literal["off", "default", "reduce-overhead", "max-autotune", "graph"] = Field(
+        "off",
+        description="torch.compile's mode, for the network that learns and for a teacher that is asked online; graph: "
+        "the whole step, compiled and recorded as one CUDA graph",
     )
 
 

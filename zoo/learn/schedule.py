@@ -69,12 +69,14 @@ class Plan:
         """SGD or AdamW. Norms and biases are not decayed unless `decay_all` says so; the body may have its own rate."""
         settings = self._settings
         body = {id(weight) for weight in self._body}
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        # The body in groups of its own, also at the head's rate: where it learns later, its momenta begin later, and
+        # the fused optimiser wants a group's all at once.
+        groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
         for weight in self._network.parameters():
             rate = settings.lr * (settings.body_lr if id(weight) in body else 1.0)
             decay = settings.weight_decay if weight.ndim > 1 or settings.decay_all else 0.0
-            groups.setdefault((rate, decay), []).append(weight)
-        listed = [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()]
+            groups.setdefault((rate, decay, id(weight) in body), []).append(weight)
+        listed = [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay, _), found in groups.items()]
         if settings.optimizer == "adamw":
             return torch.optim.AdamW(listed, fused=True)
         nesterov = settings.momentum > 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from zoo.data import ImageSet, Splits
@@ -23,10 +24,20 @@ class PartOfTeacher:
 
     def __init__(self, teacher: Teacher, columns: npt.NDArray[np.int64]) -> None:
         self._teacher, self._columns = teacher, columns
+        self._there = torch.from_numpy(columns)
+
+    def to(self, device: torch.device) -> None:
+        """Be where the batches will be, as the whole teacher is if it can be anywhere."""
+        self._there = self._there.to(device)
+        if hasattr(self._teacher, "to"):
+            self._teacher.to(device)
 
     def answer(self, batch: Batch) -> Tensor:
         """Float32 answers [N, columns]."""
-        return self._teacher.answer(batch)[:, self._columns]
+        answers = self._teacher.answer(batch)
+        if self._there.device != answers.device:  # once: a copy in every step would wait for a GPU
+            self._there = self._there.to(answers.device)
+        return answers.index_select(1, self._there)
 
     @property
     def ahead(self) -> Ahead | None:

@@ -1,8 +1,8 @@
 """What the three problems differ in while a network learns: hard loss, fitting soft losses, what views do to targets.
 
 Metric and decoding, which apps need without torch, come from `zoo.engines.tasks`. Each task says which soft `losses`
-fit it, the usual one first, whether images may be blended (mixup, cutmix), and whether its answers become
-probabilities that sum to 1 (`softmax`).
+fit it, the usual one first, whether images may be blended (mixup, cutmix), whether its answers become probabilities
+that sum to 1 (`softmax`), and whether a view `moves` its targets.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Classification(trained.Classification):
 
     losses = ("kd", "dkd", "dist", "wttm", "hard_label")
     blends = softmax = True
+    moves = False
 
     def hard(self, output: Tensor, targets: Tensor, labelled: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy, averaged over the images whose label may be used (bool [N]); zero when there is none.
@@ -42,7 +43,7 @@ class Tagging(trained.Tagging):
     """Any number of tags per image. Logits [N, tags], targets float32 [N, tags] in 0 to 1."""
 
     losses = ("bernoulli_kl", "bce")
-    blends, softmax = True, False
+    blends, softmax, moves = True, False, False
 
     def hard(self, output: Tensor, targets: Tensor, labelled: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Binary cross-entropy, summed over tags, averaged over images; `smoothing` draws targets towards one half."""
@@ -62,6 +63,7 @@ class Keypoints(trained.Keypoints):
     losses = ("mse", "smooth_l1")
     blends = False  # a blend of two faces has no nose
     softmax = False
+    moves = True
 
     def hard(self, output: Tensor, targets: Tensor, labelled: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Squared error, averaged over the coordinates that are marked."""

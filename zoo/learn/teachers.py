@@ -49,7 +49,14 @@ class OnlineTeacher:
     def __init__(self, network: nn.Module, *, size: int | None = None, compile: CompileMode = "off") -> None:
         self.network = network.eval().requires_grad_(False)
         self.size = size
-        self._forward = compiled(self.network.forward, compile)
+        # Within a recorded step it is compiled with everything else.
+        self._forward = compiled(self.network.forward, "off" if compile == "graph" else compile)
+
+    def to(self, device: torch.device) -> None:
+        """Be where the batches will be. A step that is compiled must not find the network elsewhere: the compiler
+        cannot follow weights that move.
+        """
+        self.network.to(device)
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> Tensor:
@@ -117,8 +124,11 @@ class CachedTeacher:
         missing is asked for batch by batch, so that it does not depend on how many are fetched at once.
         """
         views = self._stored_as(views)
-        for step, (which, seen) in enumerate(zip(indices, views, strict=True)):
-            self._fill(which.numpy(), seen.numpy(), lambda step=step: show(step))  # type: ignore[misc]
+        if self.store.has(indices.flatten().numpy(), views.flatten().numpy()).all():
+            self.tally += Tally(reused=indices.numel())
+        else:
+            for step, (which, seen) in enumerate(zip(indices, views, strict=True)):
+                self._fill(which.numpy(), seen.numpy(), lambda step=step: show(step))  # type: ignore[misc]
         answers = torch.from_numpy(self.store.get(indices.flatten().numpy(), views.flatten().numpy()))
         return answers.view(*indices.shape, -1)
 

@@ -23,6 +23,7 @@ from zoo.learn.curves import Curves
 from zoo.learn.ema import Ema
 from zoo.learn.learner import Learner
 from zoo.learn.recipe import Training
+from zoo.learn.recorded import Row, Rows
 from zoo.progress import track
 
 LAST = "last.ckpt"
@@ -52,7 +53,7 @@ class _Watch(Callback):
         trainer: L.Trainer,
         module: Learner,
         outputs: Any,
-        batch: Batch,
+        batch: Batch | Row,
         index: int,
     ) -> None:
         self._advance()
@@ -116,8 +117,6 @@ def fit(
         callbacks.insert(0, Ema(settings.ema))
     if settings.patience:
         callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
-    if settings.compile != "off":
-        torch.compiler.reset()  # else the networks of earlier trainings count towards the most that it compiles
     with _quiet():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
@@ -139,7 +138,7 @@ def fit(
         try:
             trainer.fit(
                 learner,
-                learner.batches,
+                Rows(learner.batches) if learner.records else learner.batches,
                 held_out,
                 ckpt_path=str(last) if resume and last.exists() else None,
                 weights_only=True,
