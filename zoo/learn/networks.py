@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,31 @@ def weights_sha256(network: nn.Module, about: str = "") -> str:
 
 
 def evaluate(network: nn.Module, images: Tensor, *, batch: int = 256) -> Tensor:
-    """Answers of a network to uint8 [N, H, W, 3], in eval mode and without gradient: [N, outputs] on the CPU."""
+    """Answers of a network to uint8 [N, H, W, 3], in eval mode and without gradient: [N, outputs] on the CPU.
+
+    They are computed where the network is, on a GPU in fp32 without TF32.
+    """
     was_training = network.training
+    place = next((weights.device for weights in network.parameters()), torch.device("cpu"))
     network.eval()
-    with torch.inference_mode():
-        answers = [network(part).float().cpu() for part in images.split(batch)]
+    with torch.inference_mode(), _without_tf32():
+        answers = [network(part.to(place)).float().cpu() for part in images.split(batch)]
     network.train(was_training)
     return torch.cat(answers)
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """10 bits of mantissa would do for a training step, and are too few to be scored by."""
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = False, device: str = "cpu") -> nn.Module:

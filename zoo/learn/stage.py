@@ -59,7 +59,9 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
     if stage.settings is not None:
         metrics = _train(stage, stage.settings, network, recipe, views, folder, resume=resume)
     splits, images = stage.splits, stage.images
-    answers = evaluate(network.cpu(), torch.from_numpy(splits.test.images)).numpy()
+    place = "cuda" if torch.cuda.is_available() else "cpu"  # ten thousand images take a CPU longer than an epoch here
+    answers = evaluate(network.to(place), torch.from_numpy(splits.test.images)).numpy()
+    network.cpu()
     scores = stage.task.score(answers, splits.test.targets)
     about = About(
         name=stage.name,
