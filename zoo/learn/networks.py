@@ -74,7 +74,7 @@ def evaluate(network: nn.Module, images: Tensor, *, batch: int = 256) -> Tensor:
 @contextmanager
 def _without_tf32() -> Iterator[None]:
     """10 bits of mantissa would do for a training step, and are too few to be scored by."""
-    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    backends: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [backend.allow_tf32 for backend in backends]
     for backend in backends:
         backend.allow_tf32 = False
