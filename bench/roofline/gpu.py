@@ -1,4 +1,4 @@
-"""The ceilings of a GPU, by torch: matrix products, copies, the launch of a kernel. Not executed on a GPU here.
+"""The ceilings of a GPU, by torch: matrix products, copies, the launch of a kernel.
 
 cuBLAS is what torch's and ONNX Runtime's products go through, and TensorRT's own kernels are held to the same silicon.
 """

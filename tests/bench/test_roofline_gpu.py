@@ -1,7 +1,6 @@
 """A GPU's ceilings, on a stand-in whose clock is known: torch's own tensors on the CPU, and a device that keeps time.
 
-Every name that is used must be there in the real torch, so that a call that it does not have fails here. Not executed
-on a GPU here.
+Every name that is used must be there in the real torch, so that a call that it does not have fails here.
 """
 
 from __future__ import annotations

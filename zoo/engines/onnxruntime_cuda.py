@@ -1,6 +1,6 @@
 """ONNX Runtime's CUDA provider at work: a stream of its own, buffers that stay, a CUDA graph for each batch size.
 
-Nothing here was executed on a GPU where it was written: the tests have a stand-in with the real library's surface.
+The tests have a stand-in with the real library's surface; docs/cuda.md says what ran on a GPU.
 """
 
 from __future__ import annotations

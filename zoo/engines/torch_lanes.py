@@ -1,6 +1,6 @@
 """What torch computes on a GPU, fed from numpy: page-locked memory, a stream of its own, a CUDA graph if it is wanted.
 
-Nothing here was executed on a GPU where it was written: the tests have a stand-in for torch's CUDA calls.
+The tests have a stand-in for torch's CUDA calls, and run on a GPU where there is one.
 """
 
 from __future__ import annotations
