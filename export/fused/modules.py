@@ -43,8 +43,12 @@ def filters_of(conv: nn.Conv2d) -> Tensor:
 
 
 def way_for(pixels: int, inputs: int, hidden: int, outputs: int) -> str:
-    """How a block of this size is cut into kernels. `pixels`: of one output map."""
-    if pixels >= 784 and inputs <= 32 and outputs <= 32:
+    """How a block of this size is cut into kernels. `pixels`: of one output map.
+
+    On an H100 a block of 24 inputs is faster as one kernel (7.3 µs against 10.0), one of 32 at 28 x 28 as two (8.0
+    against 6.7): docs/results/fused_kernels.md.
+    """
+    if pixels >= 784 and inputs <= 24 and outputs <= 32:
         return "whole"
     return "filter_last" if hidden <= 1024 else "filter_first"
 

@@ -1,7 +1,7 @@
 """A trained network made ready to answer: torch, eager or compiled, on the CPU or on a GPU, with a backend's face.
 
-There is one preparation for all who run a network by torch. The tests have a stand-in for torch's CUDA calls, and run on
-a GPU where there is one.
+There is one preparation for all who run a network by torch. The tests have a stand-in for torch's CUDA calls, and run
+on a GPU where there is one.
 """
 
 from __future__ import annotations
