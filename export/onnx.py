@@ -36,7 +36,10 @@ def to_onnx(
     an operator set that the exporter does not write, `ZooError` for what cannot be exported.
     """
     refuse_training(module, name)
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    # In memory the example is NCHW, so that what the network reads is contiguous. Of a channels_last tensor, torch has
+    # a pool to 1 x 1 keep that order by a view (as_strided), and the exporter writes the view out as indices computed
+    # from the batch size: a dozen nodes that move nothing, and that ONNX Runtime cannot record as a CUDA graph.
+    example = torch.zeros(2, 3, height, width, dtype=torch.uint8).permute(0, 2, 3, 1)
     try:
         with _quiet():
             program = torch.onnx.export(

@@ -29,6 +29,15 @@ USUAL = {
     "has_user_compute_stream": "0",
     "user_compute_stream": "0",
 }
+# What the library says of a graph that it does not run as it is told.
+UNRECORDED = (
+    "[ONNXRuntimeError] : 1 : FAIL : This session cannot use the graph capture feature as requested by the user  as "
+    "all compute graph nodes have not been partitioned to the CUDAExecutionProvider"
+)
+FALLBACK = (
+    "[ONNXRuntimeError] : 1 : FAIL : This session contains graph nodes that are assigned to the default CPU EP, but "
+    "fallback to CPU EP has been explicitly disabled by the user."
+)
 
 
 class World:
@@ -38,6 +47,9 @@ class World:
         self.gpu = gpu
         self.ignored: set[str] = set()  # options that the provider does not follow
         self.elsewhere = False  # a node is placed on the CPU
+        self.unheard = False  # a node that the provider does not have, and the library refuses
+        self.copied = False  # a shape is computed from: a CPU's node, or in NHWC one of the GPU's between two copies
+        self.startless = False  # the provider's libraries are not found, and the library goes on with the CPU
         self.recorded: dict[int, Any] = {}  # the binding of each CUDA graph
         self.replays = 0
         self.sessions = 0
@@ -68,15 +80,34 @@ def session(world: World, path: str, options: Any, *, providers: list[tuple[str,
     for key, value in settings.items():
         assert key.encode() in known, f"the provider has no option {key}"
         assert isinstance(value, str)
-    assert options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
-    return Session(world, path, settings)
+    assert options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
+    in_nhwc = settings["prefer_nhwc"] == "1"
+    if settings["enable_cuda_graph"] == "1" and (world.unheard or (world.copied and in_nhwc)):
+        raise RuntimeError(UNRECORDED)
+    on_cpu = world.unheard or world.startless or (world.copied and not in_nhwc)
+    if on_cpu and _strict(options):
+        raise RuntimeError(FALLBACK)
+    return Session(world, path, settings, on_cpu or world.elsewhere)
+
+
+def _strict(options: Any) -> bool:
+    try:
+        return bool(options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1")
+    except RuntimeError:  # it was never said
+        return False
+
+
+def _placement(on_cpu: bool) -> list[Any]:
+    here = SimpleNamespace(ep_name=CUDA, get_nodes=lambda: [SimpleNamespace(op_type="Conv", name="node_1")])
+    there = SimpleNamespace(ep_name=CPU, get_nodes=lambda: [SimpleNamespace(op_type="Squeeze", name="node_2")] * 4)
+    return [here, there] if on_cpu else [here]
 
 
 class Session:
     """One fake session. It must be gone before its stream is."""
 
-    def __init__(self, world: World, path: str, settings: dict[str, str]) -> None:
-        self._world, self._settings = world, settings
+    def __init__(self, world: World, path: str, settings: dict[str, str], on_cpu: bool) -> None:
+        self._world, self._settings, self._on_cpu = world, settings, on_cpu
         self._number = int(settings["device_id"])
         self._stream = world.gpu.streams[int(settings["user_compute_stream"])]
         self._cpu = real.InferenceSession(path, providers=[CPU])
@@ -87,14 +118,14 @@ class Session:
         self._world.sessions -= 1
 
     def get_providers(self) -> list[str]:
-        return [CUDA, CPU]
+        return [CPU] if self._world.startless else [CUDA, CPU]
 
     def get_provider_options(self) -> dict[str, dict[str, str]]:
         followed = {key: value for key, value in self._settings.items() if key not in self._world.ignored}
         return {CUDA: {**USUAL, "has_user_compute_stream": "1", **followed}, CPU: {}}
 
     def get_provider_graph_assignment_info(self) -> list[Any]:
-        return [SimpleNamespace(ep_name=CUDA), *([SimpleNamespace(ep_name=CPU)] if self._world.elsewhere else [])]
+        return _placement(self._on_cpu)
 
     def get_inputs(self) -> Any:
         return self._cpu.get_inputs()

@@ -109,8 +109,48 @@ def test_an_option_that_is_not_followed_is_an_error(bundle_path, world, option, 
 
 def test_a_node_on_the_cpu_is_an_error(bundle_path, world):
     world.elsewhere = True
-    with pytest.raises(EnvironmentProblem, match="runs a part on CPUExecutionProvider"):
+    line = "runs Squeeze node_2, Squeeze node_2, Squeeze node_2 and 1 more elsewhere"
+    with pytest.raises(EnvironmentProblem, match=line):
         zoo.load(bundle_path, device="cuda")
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_a_node_that_the_provider_does_not_have_is_named(bundle_path, world, cuda_graph):
+    world.unheard = True
+    line = "cannot run all of model.fp32.onnx on cuda: the provider does not take Squeeze node_2, .* take device cpu"
+    with pytest.raises(EnvironmentProblem, match=line):
+        zoo.load(bundle_path, device="cuda", cuda_graph=cuda_graph)
+    gc.collect()
+    assert (world.gpu.used(), world.gpu.streams, world.sessions) == (0, {}, 0)
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_where_shapes_are_computed_nhwc_is_given_up_for_a_cuda_graph(bundle_path, run, world, cuda_graph, capsys):
+    """Said aloud, and in what is read back; without a CUDA graph nothing is given up."""
+    world.copied = True
+    images = run.splits.test.images[:3]
+    engine, expected = zoo.load(bundle_path, device="cuda", cuda_graph=cuda_graph), zoo.load(bundle_path)
+    np.testing.assert_allclose(engine(images), expected(images), atol=1e-5)
+    about = engine.describe()
+    assert about["options"]["prefer_nhwc"] == str(int(not cuda_graph))
+    assert about.get("shapes_on_cpu", "").startswith("Squeeze node_2") == cuda_graph
+    assert ("without NHWC" in capsys.readouterr().err) == cuda_graph
+    assert len(world.recorded) == int(cuda_graph)
+
+
+def test_an_option_is_read_back_without_nhwc_too(bundle_path, world):
+    world.copied = True
+    world.ignored.add("use_tf32")
+    with pytest.raises(EnvironmentProblem, match="asked for use_tf32=0 and uses 1"):
+        zoo.load(bundle_path, device="cuda", cuda_graph=True)
+    assert (world.gpu.used(), world.gpu.streams, world.sessions) == (0, {}, 0)
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_missing_libraries_are_not_mistaken_for_nodes(bundle_path, world, cuda_graph):
+    world.startless = True
+    with pytest.raises(EnvironmentProblem, match=r"libraries were not found, which pip install 'distilzoo\[cuda\]'"):
+        zoo.load(bundle_path, device="cuda", cuda_graph=cuda_graph)
 
 
 def test_the_real_library_without_a_gpu_says_what_is_missing(bundle_path, monkeypatch):

@@ -53,7 +53,7 @@ class OnnxRuntime:
         else:
             from zoo.engines.onnxruntime_cuda import CudaSession
 
-            gpu = CudaSession(graph, session_options(self.threads), number, cuda_graph=cuda_graph)
+            gpu = CudaSession(graph, self.threads, number, cuda_graph=cuda_graph)
             self._run, self.compute_seconds, self.close = gpu.run, gpu.compute_seconds, gpu.close
             self._about = {"provider": CUDA, **gpu.about}
 

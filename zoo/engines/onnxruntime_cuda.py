@@ -20,12 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines.cuda import Buffer, cuda_runtime, done, event_seconds, this_gpu
-from zoo.engines.onnxruntime import CUDA, library, open_session
+from zoo.engines.onnxruntime import CUDA, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError
 
 # Batch sizes with a CUDA graph. It belongs to the session for good, with the buffers that it was recorded with.
 GRAPHS = 16
 LOOSE = 4  # batch sizes without one whose buffers are kept
+NAMED = 3  # nodes that a line names
+UNRECORDED = "cannot use the graph capture feature"  # what the library says
 NEVER_RECORD = "-1"  # as ONNX Runtime calls it
 
 SETTINGS = {
@@ -53,14 +55,12 @@ class _Lane:
 class CudaSession:
     """One session on one GPU. Callers wait for each other: a GPU computes one batch at a time anyway."""
 
-    def __init__(self, graph: Path, options: Any, number: int, *, cuda_graph: bool) -> None:
-        """`options`: the library's SessionOptions. Raises `EnvironmentProblem` for a GPU that is not there, for a node
-        that the provider cannot compute, and where it does not do what it was told.
+    def __init__(self, graph: Path, threads: int, number: int, *, cuda_graph: bool) -> None:
+        """Raises `EnvironmentProblem` for a GPU that is not there, for a node that the provider cannot compute, and
+        where it does not do what it was told.
         """
         self._cudart, self._number, self._record = cuda_runtime(), number, cuda_graph
         gpu = this_gpu(number)
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         self._turn = threading.Lock()
         self._lanes: dict[int, _Lane] = {}
         self._held: dict[str, Any] = {}
@@ -75,9 +75,9 @@ class CudaSession:
                 "user_compute_stream": str(int(self._stream)),
             }
             _find_libraries()
-            self._held["session"] = _open(graph, options, settings)
+            self._held["session"], settings, shapes = _open(graph, threads, settings)
             stack.callback(self._held.clear)  # a session ends before its stream does
-            _check(self._session, settings)
+            _check(self._session, settings, shapes)
             source, target = self._session.get_inputs()[0], self._session.get_outputs()[0]
             self._input, self._output = source.name, target.name
             self._shape, self._size = tuple(source.shape[1:]), target.shape[1]
@@ -86,7 +86,11 @@ class CudaSession:
             stack.callback(_drop, self._lanes)
             stack.callback(self._cudart.cudaStreamSynchronize, self._stream)  # an error may have left work behind
             self._free = weakref.finalize(self, stack.pop_all().close)  # now, or when Python forgets the object
-        self.about = {"gpu": gpu.name, "options": {**SETTINGS, "enable_cuda_graph": settings["enable_cuda_graph"]}}
+        stated = {key: settings[key] for key in (*SETTINGS, "enable_cuda_graph")}
+        self.about: dict[str, Any] = {"gpu": gpu.name, "options": stated}
+        if shapes:
+            self.about["shapes_on_cpu"] = _listed(shapes)
+            log.warning("%s: recorded without NHWC, for the CPU computes shapes: %s", graph.name, _listed(shapes))
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out, through page-locked memory."""
@@ -164,29 +168,76 @@ def _find_libraries() -> None:
         log.debug("%s", said.getvalue().strip())
 
 
-def _open(graph: Path, options: Any, settings: dict[str, str]) -> Any:
+def _open(graph: Path, threads: int, settings: dict[str, str]) -> tuple[Any, dict[str, str], list[str]]:
+    """A session, the settings that it was opened with, and the nodes that compute shapes on the CPU: none, but where
+    nothing else gives a CUDA graph.
+
+    In NHWC the library shares the nodes out twice, and the second time a node that computes a shape goes to the GPU,
+    with a copy in front of it and one behind. Those cannot be recorded. Without NHWC such nodes stay on the CPU, and
+    the library records where they alone do: it refuses as soon as a tensor would be copied. A replay runs none of them.
+    """
+    try:
+        return open_session(graph, _options(threads), CUDA, settings), settings, []
+    except EnvironmentProblem as problem:
+        if not any(sign in str(problem) for sign in (UNRECORDED, "fallback to CPU EP has been explicitly disabled")):
+            raise
+        recording, plain = settings["enable_cuda_graph"] == "1", {**settings, "prefer_nhwc": "0"}
+        try:
+            if recording:
+                session = _permissive(graph, threads, plain)
+                return session, plain, _elsewhere(session)
+        except EnvironmentProblem as second:
+            if UNRECORDED not in str(second):
+                raise
+        left = _elsewhere(_permissive(graph, threads, {**settings, "enable_cuda_graph": "0"}))
+        why = f"the provider does not take {_listed(left)}" if left else "it has copies between CPU and GPU"
+        way = "export it without them, or take device cpu" if left else "open it without cuda_graph"
+        raise EnvironmentProblem(f"onnxruntime cannot run all of {graph.name} on cuda: {why}; {way}") from problem
+
+
+def _options(threads: int) -> Any:
+    options = session_options(threads)
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _permissive(graph: Path, threads: int, settings: dict[str, str]) -> Any:
+    """A session that may leave nodes to the CPU, and tells which."""
+    options = session_options(threads)
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         return open_session(graph, options, CUDA, settings)
     except EnvironmentProblem as problem:
-        if "fallback to CPU EP has been explicitly disabled" not in str(problem):
+        if "would run on" not in str(problem):
             raise
-        raise EnvironmentProblem(
-            f"onnxruntime cannot run all of {graph.name} on cuda: a node of it is not for the GPU, or CUDA's and "
-            "cuDNN's libraries were not found, which pip install 'distilzoo[cuda]' brings"
-        ) from problem
+        missing = "CUDA's and cuDNN's libraries were not found, which pip install 'distilzoo[cuda]' brings"
+        raise EnvironmentProblem(f"onnxruntime cannot run {graph.name} on cuda: {missing}") from problem
 
 
-def _check(session: Any, settings: dict[str, str]) -> None:
-    """Raise `EnvironmentProblem` for a setting that the provider does not have, and for a node that it does not run."""
+def _elsewhere(session: Any) -> list[str]:
+    """The nodes of another provider than CUDA's, by operator and name; none where the library is too old to tell."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return []
+    parts = [part for part in session.get_provider_graph_assignment_info() if part.ep_name != CUDA]
+    return [f"{node.op_type} {node.name}" for part in parts for node in part.get_nodes()]
+
+
+def _listed(nodes: list[str]) -> str:
+    return ", ".join(nodes[:NAMED]) + (f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else "")
+
+
+def _check(session: Any, settings: dict[str, str], shapes: list[str]) -> None:
+    """Raise `EnvironmentProblem` for a setting that the provider does not have, and for a node that it does not run,
+    but for the ones that compute `shapes`.
+    """
     used = session.get_provider_options()[CUDA]
     expected = {**settings, "has_user_compute_stream": "1"}
     for key, value in expected.items():
         if used.get(key) != value:
             raise EnvironmentProblem(f"onnxruntime was asked for {key}={value} and uses {used.get(key)}")
-    if hasattr(session, "get_provider_graph_assignment_info"):
-        elsewhere = {part.ep_name for part in session.get_provider_graph_assignment_info()} - {CUDA}
-        if elsewhere:
-            raise EnvironmentProblem(f"onnxruntime was asked for {CUDA} and runs a part on {', '.join(elsewhere)}")
+    if not shapes and (elsewhere := _elsewhere(session)):
+        raise EnvironmentProblem(f"onnxruntime was asked for {CUDA} and runs {_listed(elsewhere)} elsewhere")
 
 
 def _drop(lanes: dict[int, _Lane]) -> None:
