@@ -6,11 +6,13 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from zoo.engines.work import WEIGHTED
 from zoo.errors import InputError, ZooError, first_line
@@ -41,7 +43,7 @@ def to_onnx(
     # from the batch size: a dozen nodes that move nothing, and that ONNX Runtime cannot record as a CUDA graph.
     example = torch.zeros(2, 3, height, width, dtype=torch.uint8).permute(0, 2, 3, 1)
     try:
-        with _quiet():
+        with _quiet(), _PlainPools():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -64,6 +66,23 @@ def to_onnx(
         raise InputError(f"{name}: asked for opset {version}, the exporter wrote {opset(model)}: ask for {OPSET}")
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+class _PlainPools(TorchFunctionMode):
+    """A pool to one pixel is traced as the mean that it is.
+
+    Of a channels_last map, as the face makes them, torch makes of it that mean and an `as_strided`, which in ONNX
+    picks every number by an index computed from the batch size. That costs ten nodes, and OpenVINO takes the batch size
+    from the first convolution: with a quantiser behind it, all its channels then get the first channel's bias.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(zip(("input", "output_size"), args, strict=False)) | dict(kwargs or {})
+        if func is nn.functional.adaptive_avg_pool2d and given["output_size"] in (1, (1, 1), [1, 1]):
+            return given["input"].mean((-2, -1), keepdim=True)
+        return func(*args, **(kwargs or {}))
 
 
 def refuse_training(module: nn.Module, name: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import CLASSES, picture
 from onnx import TensorProto
 
 import export
@@ -17,9 +20,12 @@ from export.packing import answers_of
 from export.qdq import join, stranded
 from export.quantize import FLAVOURS, quantise, statistics
 from export.sensitive import attempts
+from export.source import TorchSource
 from export.strong_types import problems
-from zoo.errors import InputError, VerdictError
+from zoo.engines.backend import backend_class
+from zoo.errors import EnvironmentProblem, InputError, VerdictError
 from zoo.learn import checkpoint
+from zoo.learn.networks import Normalised
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +180,62 @@ def test_sensitive_layers_stay_in_fp32_until_the_gate_holds(run, tmp_path, capsy
 def test_black_calibration_images_are_refused(fp32):
     with pytest.raises(InputError, match="one colour"):
         statistics(fp32, np.zeros((4, 16, 16, 3), np.uint8))
+
+
+class Residual(torch.nn.Module):
+    """Padded convolutions with large biases, a residual add and a pool to one pixel: float [N, 3, S, S] -> [N, 5]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.inner = torch.nn.Conv2d(3, 16, 3, padding=1), torch.nn.Conv2d(16, 16, 3, padding=1)
+        self.last, self.pool = torch.nn.Conv2d(16, 16, 3, padding=1), torch.nn.AdaptiveAvgPool2d(1)
+        self.head = torch.nn.Linear(16, 5)
+        with torch.no_grad():
+            for layer in (self.stem, self.inner, self.last):
+                layer.weight *= 2
+                layer.bias.normal_()
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head(torch.flatten(self.pool((x + self.last(self.inner(x).relu())).relu()), 1))
+
+
+@pytest.fixture(scope="module")
+def shapes() -> np.ndarray:
+    random = np.random.default_rng(0)
+    return np.stack([np.asarray(picture(label, random, 16)) for label in CLASSES for _ in range(16)])
+
+
+def small_int8(images: np.ndarray) -> onnx.ModelProto:
+    face = Normalised(Residual().eval(), (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)).eval()
+    fp32 = TorchSource(face, "residual", 16, 16, "logits").fp32()
+    return quantise(fp32, FLAVOURS["int8"], statistics(fp32, images).cut("minmax"))
+
+
+def on(backend: str, model: onnx.ModelProto, folder: Path):
+    onnx.save(model, folder / "m.onnx")
+    return backend_class(backend)(folder / "m.onnx", precision="int8", device="cpu", threads=1)
+
+
+def test_an_int8_graph_means_the_same_in_both_runtimes(shapes, tmp_path):
+    """As much as rounding allows: a runtime may leave out a rounding in front of an add."""
+    model = small_int8(shapes)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    quantiser = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    assert onnx.numpy_helper.to_array(stored[quantiser.input[2]]) > 0  # of the stem's input, which is padded
+    assert count(model, "Shape") == 0
+    expected = on("onnxruntime", model, tmp_path).run(shapes)
+    answers = on("openvino", model, tmp_path).run(shapes)
+    spread = float((expected.max(0) - expected.min(0)).max())
+    assert np.abs(answers - expected).max() < 0.03 * spread
+
+
+def test_openvino_refuses_the_int8_graph_that_it_computes_wrongly(shapes, tmp_path, monkeypatch):
+    """As it was exported once: the pool's `as_strided` asks for the batch size."""
+    monkeypatch.setattr("export.onnx._PlainPools", contextlib.nullcontext)
+    model = small_int8(shapes)
+    assert count(model, "Shape") == 1
+    assert on("onnxruntime", model, tmp_path).run(shapes).shape[1] == 5
+    with pytest.raises(EnvironmentProblem, match=r"openvino computes m\.onnx wrongly, because it asks for the batch"):
+        on("openvino", model, tmp_path)

@@ -58,6 +58,8 @@ class OpenVino:
                 f"openvino cannot run {graph.name}: {str(error).strip().splitlines()[-1]}"
             ) from error
         self._check(wanted)
+        if precision == "int8":
+            self._refuse_lost_biases(graph.name)
         if hint != "f32":
             self._prove(hint)
         self._tensor = openvino.Tensor
@@ -74,11 +76,28 @@ class OpenVino:
 
     def _prove(self, hint: str) -> None:
         """A hint that is read back is still a hint: the layers of the compiled model say what they compute in."""
-        facts = [node.get_rt_info() for node in self._model.get_runtime_model().get_ops()]
-        used = [_text(fact["runtimePrecision"]) for fact in facts if _text(fact["layerType"]) in HEAVY]
+        nodes = self._model.get_runtime_model().get_ops()
+        used = [_fact(node, "runtimePrecision") for node in nodes if _fact(node, "layerType") in HEAVY]
         others = sorted({precision for precision in used if precision not in {hint, *INT8}})
         if used and hint not in used:
             raise EnvironmentProblem(f"openvino was asked for {hint} and computes in {', '.join(others) or 'int8'}")
+
+    def _refuse_lost_biases(self, name: str) -> None:
+        """OpenVINO takes a batch size that a graph computes with from the first convolution. When that one has two
+        readers its bias goes into the quantiser behind it, which then adds the first channel's bias to all channels.
+        `zoo export` writes no such graph, but others do, and older bundles hold one.
+        """
+        readers: dict[str, set[str]] = {}
+        for node in self._model.get_runtime_model().get_ops():
+            for source in node.inputs():
+                made = source.get_source_output().get_node()
+                if _fact(made, "layerType") == "Convolution":
+                    readers.setdefault(made.get_friendly_name(), set()).add(_fact(node, "layerType"))
+        if any({"ShapeOf", "FakeQuantize"} <= kinds for kinds in readers.values()):
+            raise EnvironmentProblem(
+                f"openvino computes {name} wrongly, because it asks for the batch size: "
+                "export the bundle again, or use the onnxruntime backend"
+            )
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
@@ -122,6 +141,7 @@ def _type_name(value: Any) -> str:
     return str(value.get_type_name()) if hasattr(value, "get_type_name") else str(value)
 
 
-def _text(value: Any) -> str:
+def _fact(node: Any, name: str) -> str:
     """A run-time fact of a node: a string, or OpenVINO's wrapper of one."""
+    value = node.get_rt_info()[name]
     return value if isinstance(value, str) else str(value.astype(str))
