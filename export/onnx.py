@@ -38,10 +38,7 @@ def to_onnx(
     an operator set that the exporter does not write, `ZooError` for what cannot be exported.
     """
     refuse_training(module, name)
-    # In memory the example is NCHW, so that what the network reads is contiguous. Of a channels_last tensor, torch has
-    # a pool to 1 x 1 keep that order by a view (as_strided), and the exporter writes the view out as indices computed
-    # from the batch size: a dozen nodes that move nothing, and that ONNX Runtime cannot record as a CUDA graph.
-    example = torch.zeros(2, 3, height, width, dtype=torch.uint8).permute(0, 2, 3, 1)
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     try:
         with _quiet(), _PlainPools():
             program = torch.onnx.export(
@@ -72,8 +69,9 @@ class _PlainPools(TorchFunctionMode):
     """A pool to one pixel is traced as the mean that it is.
 
     Of a channels_last map, as the face makes them, torch makes of it that mean and an `as_strided`, which in ONNX
-    picks every number by an index computed from the batch size. That costs ten nodes, and OpenVINO takes the batch size
-    from the first convolution: with a quantiser behind it, all its channels then get the first channel's bias.
+    picks every number by an index computed from the batch size. That costs ten nodes; ONNX Runtime copies some of them
+    between CPU and GPU and then refuses to record a CUDA graph; and OpenVINO takes the batch size from the first
+    convolution: with a quantiser behind it, all its channels then get the first channel's bias.
     """
 
     def __torch_function__(
