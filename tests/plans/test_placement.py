@@ -57,13 +57,7 @@ def squeeze_and_excite() -> nn.Module:
     return build("mobilenet_v3", classes=5, size=SIDE)
 
 
-def resnet() -> nn.Module:
-    from torchvision.models import resnet18
-
-    return resnet18(num_classes=5)
-
-
-NETWORKS = {"pools": Pools, "vit": vit, "mobilenet_v3": squeeze_and_excite, "resnet18": resnet}
+NETWORKS = {"pools": Pools, "vit": vit, "mobilenet_v3": squeeze_and_excite}
 
 
 @pytest.fixture(scope="module")
