@@ -52,7 +52,7 @@ class Runner:
         self._deadline = None if seconds is None else time.monotonic() + seconds - GRACE
         self._jobs = jobs
         self._waiting: list[Step] = []
-        self._running: list[tuple[Child, ExitStack]] = []
+        self._running: dict[Child, ExitStack] = {}  # each with the display of its progress
         self.progress = known(steps, folder)
 
     def run(self) -> dict[str, Progress]:
@@ -110,7 +110,7 @@ class Runner:
         """What may be started now, in order. Nothing overtakes a step that has to be alone."""
         found: list[Step] = []
         for step in self._waiting:
-            at_work = [child.step for child, _ in self._running] + found
+            at_work = [child.step for child in self._running] + found
             if at_work and (step.alone or at_work[0].alone or len(at_work) >= self._jobs):
                 break
             if not self._awaits(step):
@@ -121,7 +121,7 @@ class Runner:
 
     def _awaits(self, step: Step) -> bool:
         """Whether a step that it comes after is not settled yet."""
-        unsettled = [child.step.name for child, _ in self._running]
+        unsettled = [child.step.name for child in self._running]
         unsettled += [other.name for other in self._waiting[: self._waiting.index(step)]]
         return any(fnmatchcase(name, pattern) for name in unsettled for pattern in step.after)
 
@@ -146,12 +146,12 @@ class Runner:
         with ExitStack() as stack:
             stack.enter_context(track(step.name, total=1))
             child = Child(step, self.progress[step.name], self.folder, environment=shared)
-            self._running.append((child, stack.pop_all()))
+            self._running[child] = stack.pop_all()
 
     def _ended(self) -> Child | None:
         """The first step at work to end; None when the slice is over before."""
         while (left := self._left()) is None or left > 0:
-            for child, _ in self._running:
+            for child in self._running:
                 if child.ended(left if len(self._running) == 1 else LOOK / len(self._running)):
                     return child
         return None
@@ -159,15 +159,13 @@ class Runner:
     def _finish(self, child: Child) -> None:
         progress = child.close()
         self._keep(child.step, progress)
-        for entry in [entry for entry in self._running if entry[0] is child]:
-            self._running.remove(entry)
-            entry[1].close()
+        self._running.pop(child).close()
         if progress.status == "failed":
             note(f"{child.step.name}: {progress.reason}")
 
     def _interrupt(self, why: str) -> None:
         """Stop what is at work, all of it at once, and keep how far it came."""
-        children = [child for child, _ in self._running]
+        children = list(self._running)
         for child in children:
             child.interrupt(why)
         for child in children:
