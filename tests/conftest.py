@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from libzoo import built, installed, library  # noqa: F401  fixtures
+from libzoo import built, installed, library, ops  # noqa: F401  fixtures
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent

@@ -144,3 +144,12 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def library(built: Path) -> Path:
     """The shared library."""
     return built / "lib" / "libzoo.so.1"
+
+
+@pytest.fixture(scope="session")
+def ops(built: Path) -> Path:
+    """The library of operators for ONNX Runtime."""
+    path = built / "lib" / "libzoo_ops.so"
+    if not path.is_file():
+        pytest.skip("libzoo_ops is for x86-64 processors")
+    return path

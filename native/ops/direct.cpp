@@ -1,0 +1,188 @@
+// Any convolution as a product of matrices: a row holds the pixels under the window at one place (im2col), a column the
+// weights of one output channel. u8 times s8 in fours: with weights of 7 bits no sum of two products leaves 16 bits.
+#include <algorithm>
+#include <utility>
+
+#include "finish.hpp"
+
+namespace zoo_ops {
+namespace {
+
+constexpr size_t kRows = 6;                 // rows of a tile: 6 x 16 sums fill the registers
+constexpr size_t kBlockBytes = 128 * 1024;  // rows that are laid out at once: a part of the L2 cache
+constexpr size_t kBlockRows = 32 * kRows;
+constexpr size_t kTasks = 8;  // at least, so that two to four threads have equal shares
+
+struct RowsUse {
+  using Type = uint8_t;
+};
+
+inline __m256i four_levels(const uint8_t* from) {
+  int32_t four;
+  std::memcpy(&four, from, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+
+struct Tile {
+  const uint8_t* rows;
+  size_t row_step;
+  const int8_t* weights;  // [quads][16][4]
+  size_t quads;
+  const Finish* finish;
+  size_t at;  // the panel's first channel
+  const uint8_t* residual;
+  uint8_t* out;
+};
+
+template <size_t rows>
+__attribute__((noinline)) void compute(const Tile& tile) {
+  __m256i sums[rows][2];
+#pragma GCC unroll 8
+  for (size_t row = 0; row < rows; ++row) sums[row][0] = sums[row][1] = _mm256_setzero_si256();
+  const __m256i ones = _mm256_set1_epi16(1);
+  const auto* weights = reinterpret_cast<const __m256i*>(tile.weights);
+  const uint8_t* levels = tile.rows;
+  for (size_t quad = 0; quad < tile.quads; ++quad, weights += 2, levels += 4) {
+    const __m256i left = _mm256_load_si256(weights), right = _mm256_load_si256(weights + 1);
+#pragma GCC unroll 8
+    for (size_t row = 0; row < rows; ++row) {
+      const __m256i x = four_levels(levels + row * tile.row_step);
+      sums[row][0] = _mm256_add_epi32(sums[row][0], _mm256_madd_epi16(_mm256_maddubs_epi16(x, left), ones));
+      sums[row][1] = _mm256_add_epi32(sums[row][1], _mm256_madd_epi16(_mm256_maddubs_epi16(x, right), ones));
+      pin(sums[row][0], sums[row][1]);
+    }
+  }
+  const Finish& finish = *tile.finish;
+  const float *by = finish.multiplier.data() + tile.at, *plus = finish.offset.data() + tile.at;
+#pragma GCC unroll 8
+  for (size_t row = 0; row < rows; ++row) {
+    const size_t place = row * finish.channels();
+    finish.store(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[row][0]), _mm256_load_ps(by), _mm256_load_ps(plus)),
+                 _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[row][1]), _mm256_load_ps(by + 8), _mm256_load_ps(plus + 8)),
+                 tile.residual == nullptr ? nullptr : tile.residual + place, tile.out + place, tile.at);
+  }
+}
+
+void compute(const Tile& tile, size_t rows) {
+  switch (rows) {
+    case 1: return compute<1>(tile);
+    case 2: return compute<2>(tile);
+    case 3: return compute<3>(tile);
+    case 4: return compute<4>(tile);
+    case 5: return compute<5>(tile);
+    default: return compute<6>(tile);
+  }
+}
+
+class Direct : public Convolution {
+ public:
+  explicit Direct(const Layer& layer)
+      : window_(layer.window), in_(layer.in), zero_(layer.x_zero), finish_(layer) {
+    const size_t depth = window_.height * window_.width * in_;
+    quads_ = (depth + 3) / 4;
+    plain_ = depth == in_ && in_ % 4 == 0 && window_.stride_y == 1 && window_.stride_x == 1 &&
+             window_.top + window_.bottom + window_.left + window_.right == 0;
+    weights_ = Buffer<int8_t>(panels(layer.out) * quads_ * 4 * kPanel);
+    for (size_t channel = 0; channel < layer.out; ++channel) {
+      int8_t* panel = &weights_[channel / kPanel * quads_ * 4 * kPanel + channel % kPanel * 4];
+      for (size_t at = 0; at < depth; ++at) panel[at / 4 * 4 * kPanel + at % 4] = layer.weights[channel * depth + at];
+    }
+    finish_.subtract_zero(zero_, [&](size_t channel) {
+      double sum = 0;
+      for (size_t at = 0; at < depth; ++at) sum += layer.weights[channel * depth + at];
+      return sum;
+    });
+  }
+
+  void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
+           const Parallel& parallel) const override {
+    const size_t rows = shape.images * window_.rows(shape) * window_.columns(shape);
+    const size_t most = std::clamp(kBlockBytes / (quads_ * 4) / kRows * kRows, kRows, kBlockRows);
+    const size_t even = (rows + kTasks - 1) / kTasks;  // small pictures: smaller blocks, but of some tiles each
+    const size_t block = std::min(most, std::max((even + kRows - 1) / kRows, size_t{4}) * kRows);
+    const size_t blocks = (rows + block - 1) / block, all = panels(finish_.channels());
+    // Where blocks are few, several tasks lay out the same rows, each for some of the panels.
+    const size_t shares = blocks >= kTasks ? 1 : std::clamp(kTasks / blocks, size_t{1}, std::max(all / 4, size_t{1}));
+    parallel(blocks * shares, [&](size_t task) {
+      const size_t first = task / shares * block, count = std::min(block, rows - first), share = task % shares;
+      const uint8_t* laid = plain_ ? in + first * in_ : lay_out(in, shape, first, count);
+      for (size_t panel = all * share / shares; panel < all * (share + 1) / shares; ++panel) {
+        for (size_t row = 0; row < count; row += kRows) {
+          const size_t place = (first + row) * finish_.channels() + panel * kPanel;
+          compute({laid + row * quads_ * 4, quads_ * 4, &weights_[panel * quads_ * 4 * kPanel], quads_, &finish_,
+                   panel * kPanel, residual == nullptr ? nullptr : residual + place, out + place},
+                  std::min(kRows, count - row));
+        }
+      }
+    });
+  }
+
+ private:
+  // The pixels under `count` windows from the `first` one on, a row for each.
+  const uint8_t* lay_out(const uint8_t* in, const Shape& shape, size_t first, size_t count) const {
+    const size_t depth = quads_ * 4, columns = window_.columns(shape), rows = window_.rows(shape);
+    uint8_t* laid = scratch<RowsUse>(count * depth);
+    const uint8_t* end = in + shape.images * shape.height * shape.width * in_;
+    for (size_t at = 0; at < count; ++at) {
+      const size_t place = first + at, image = place / (rows * columns);
+      const auto top = static_cast<ptrdiff_t>(place / columns % rows * window_.stride_y) -
+                       static_cast<ptrdiff_t>(window_.top);
+      const auto left = static_cast<ptrdiff_t>(place % columns * window_.stride_x) -
+                        static_cast<ptrdiff_t>(window_.left);
+      const ptrdiff_t width = static_cast<ptrdiff_t>(shape.width), height = static_cast<ptrdiff_t>(shape.height);
+      // Columns of the window that are left of, in, and right of the picture.
+      const auto span = static_cast<ptrdiff_t>(window_.width);
+      const auto before = static_cast<size_t>(std::clamp(-left, ptrdiff_t{0}, span));
+      const auto inside = static_cast<size_t>(
+          std::clamp(width - left, static_cast<ptrdiff_t>(before), span)) - before;
+      uint8_t* row = laid + at * depth;
+      for (size_t y = 0; y < window_.height; ++y, row += window_.width * in_) {
+        const ptrdiff_t from = top + static_cast<ptrdiff_t>(y);
+        if (from < 0 || from >= height || inside == 0) {
+          std::memset(row, zero_, window_.width * in_);
+          continue;
+        }
+        const uint8_t* source =
+            in + ((image * shape.height + static_cast<size_t>(from)) * shape.width +
+                  static_cast<size_t>(left + static_cast<ptrdiff_t>(before))) * in_;
+        copy(row + before * in_, source, inside * in_, end);
+        if (before > 0) std::memset(row, zero_, before * in_);
+        const size_t after = window_.width - before - inside;
+        if (after > 0) std::memset(row + (before + inside) * in_, zero_, after * in_);
+      }
+    }
+    return laid;
+  }
+
+  // Copies in whole registers, over the end of the row, which is written next: most rows are short.
+  static void copy(uint8_t* to, const uint8_t* from, size_t count, const uint8_t* end) {
+    constexpr size_t step = sizeof(__m256i);
+    const size_t whole = (count + step - 1) / step * step;
+    if (static_cast<size_t>(end - from) < whole) {
+      std::memcpy(to, from, count);
+      return;
+    }
+    for (size_t at = 0; at < whole; at += step)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at),
+                          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at)));
+  }
+
+  Window window_;
+  size_t in_, quads_;
+  bool plain_;  // a row is a pixel as it lies
+  uint8_t zero_;
+  Finish finish_;
+  Buffer<int8_t> weights_;  // [panel][quads][16][4]
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> make_direct(const Layer& layer) { return std::make_unique<Direct>(layer); }
+
+std::unique_ptr<Convolution> make_convolution(const Layer& layer) {
+  if (layer.depthwise) return make_depthwise(layer);
+  auto winograd = make_winograd(layer);
+  return winograd != nullptr ? std::move(winograd) : make_direct(layer);
+}
+
+}  // namespace zoo_ops

@@ -1,0 +1,323 @@
+// 3x3 filters of stride 1 by Winograd's minimal filtering F(4x4, 3x3): 36 products for 16 pixels instead of 144.
+// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), section 4.3.
+//
+//   y = A' [ (G w G') * (B' x B) ] A
+//
+// B' x B of levels is a whole number that fits into 16 bits. So is G w G', times a number for each position that makes its
+// fractions whole: the sums are exact, and the answer is the direct product's. A layer where a sum over channels could
+// leave 32 bits for some picture, which takes very many channels or weights that are all large, is not computed like
+// this. Sums are floats from there on.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "finish.hpp"
+
+namespace zoo_ops {
+namespace {
+
+constexpr size_t kSide = 6, kStep = 4;  // a tile reads 6x6 pixels and writes 4x4
+constexpr size_t kPositions = kSide * kSide;
+constexpr size_t kRows = 6;                   // of a tile of the product: 6 x 16 sums fill the registers
+constexpr size_t kCachedTiles = 6144;         // times channels: what a block may keep in the L2 cache
+constexpr size_t kFewChannels = 128;          // up to so many, blocks of one thread are large enough
+constexpr size_t kSharedTiles = 96;           // tiles that threads work on together where there are more channels
+constexpr size_t kTogether = 2;               // panels that read the same tiles while these are in the cache
+
+constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+                                      {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+constexpr double kWhole[kSide] = {4, 6, 6, 24, 24, 1};  // what makes a row of kFilter whole
+constexpr double kFilter[kSide][3] = {{1. / 4, 0, 0},           {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6},
+                                      {1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6}, {0, 0, 1}};
+
+struct TilesUse {
+  using Type = int16_t;
+};
+struct SumsUse {
+  using Type = float;
+};
+
+// The largest value at a position, either sign, of levels between -zero and 255 - zero.
+double bound(size_t position, uint8_t zero) {
+  double up = 0, down = 0;
+  for (size_t y = 0; y < kSide; ++y) {
+    for (size_t x = 0; x < kSide; ++x) {
+      const int factor = kInput[position / kSide][y] * kInput[position % kSide][x];
+      (factor > 0 ? up : down) += std::abs(factor);
+    }
+  }
+  const double high = 255.0 - zero, low = zero;
+  return std::max(up * high + down * low, up * low + down * high);
+}
+
+inline __m256i pair(const int16_t* from) {
+  int32_t two;
+  std::memcpy(&two, from, sizeof two);
+  return _mm256_set1_epi32(two);
+}
+
+// sums[row][16] = scale[16] * tiles[row][channels] . weights[channels / 2][16][2]
+template <size_t rows>
+__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights,
+                                        const float* scale, float* sums) {
+  __m256i found[rows][2];
+#pragma GCC unroll 8
+  for (size_t row = 0; row < rows; ++row) found[row][0] = found[row][1] = _mm256_setzero_si256();
+  const auto* by = reinterpret_cast<const __m256i*>(weights);
+  for (size_t channel = 0; channel < channels; channel += 2, by += 2) {
+    const __m256i left = _mm256_load_si256(by), right = _mm256_load_si256(by + 1);
+#pragma GCC unroll 8
+    for (size_t row = 0; row < rows; ++row) {
+      const __m256i x = pair(tiles + row * channels + channel);
+      found[row][0] = _mm256_add_epi32(found[row][0], _mm256_madd_epi16(x, left));
+      found[row][1] = _mm256_add_epi32(found[row][1], _mm256_madd_epi16(x, right));
+      pin(found[row][0], found[row][1]);
+    }
+  }
+  const __m256 left = _mm256_load_ps(scale), right = _mm256_load_ps(scale + 8);
+#pragma GCC unroll 8
+  for (size_t row = 0; row < rows; ++row) {
+    _mm256_store_ps(sums + row * kPanel, _mm256_mul_ps(_mm256_cvtepi32_ps(found[row][0]), left));
+    _mm256_store_ps(sums + row * kPanel + 8, _mm256_mul_ps(_mm256_cvtepi32_ps(found[row][1]), right));
+  }
+}
+
+void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, const float* scale,
+              float* sums) {
+  for (; count >= kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel)
+    multiply<kRows>(tiles, channels, weights, scale, sums);
+  switch (count) {
+    case 1: return multiply<1>(tiles, channels, weights, scale, sums);
+    case 2: return multiply<2>(tiles, channels, weights, scale, sums);
+    case 3: return multiply<3>(tiles, channels, weights, scale, sums);
+    case 4: return multiply<4>(tiles, channels, weights, scale, sums);
+    case 5: return multiply<5>(tiles, channels, weights, scale, sums);
+    default: return;
+  }
+}
+
+// B' of six values of 16 channels each, `step` apart. Sums on the way may leave 16 bits; the result does not.
+inline void transform_input(const __m256i* d, __m256i* out, size_t step) {
+  const auto add = [](__m256i a, __m256i b) { return _mm256_add_epi16(a, b); };
+  const auto sub = [](__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); };
+  const auto four = [](__m256i a) { return _mm256_slli_epi16(a, 2); };
+  const __m256i a = sub(d[4], four(d[2])), b = sub(d[3], four(d[1])), c = sub(d[4], d[2]),
+                e = _mm256_slli_epi16(sub(d[3], d[1]), 1);
+  out[0] = add(sub(four(sub(d[0], d[2])), d[2]), d[4]);
+  out[step] = add(a, b);
+  out[2 * step] = sub(a, b);
+  out[3 * step] = add(c, e);
+  out[4 * step] = sub(c, e);
+  out[5 * step] = add(sub(four(sub(d[1], d[3])), d[3]), d[5]);
+}
+
+// A' of six values of 8 channels each.
+inline void transform_output(const __m256* m, __m256* out, size_t step) {
+  const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),
+               d = _mm256_sub_ps(m[3], m[4]);
+  out[0] = _mm256_add_ps(_mm256_add_ps(m[0], a), c);
+  out[step] = _mm256_fmadd_ps(d, _mm256_set1_ps(2.0F), b);
+  out[2 * step] = _mm256_fmadd_ps(c, _mm256_set1_ps(4.0F), a);
+  out[3 * step] = _mm256_add_ps(_mm256_fmadd_ps(d, _mm256_set1_ps(8.0F), b), m[5]);
+}
+
+class Winograd : public Convolution {
+ public:
+  explicit Winograd(const Layer& layer)
+      : in_(layer.in), zero_(layer.x_zero), finish_(layer),
+        weights_(panels(layer.out) * kPositions * layer.in * kPanel),
+        scale_(panels(layer.out) * kPositions * kPanel) {
+    std::array<double, kPositions> bounds{};
+    for (size_t position = 0; position < kPositions; ++position) bounds[position] = bound(position, zero_);
+    std::unique_ptr<double[]> filters(new double[in_ * kPositions]);
+    for (size_t channel = 0; channel < layer.out; ++channel) {
+      for (size_t from = 0; from < in_; ++from)
+        transform_filter(layer.weights + channel * 9 * in_ + from, in_, &filters[from * kPositions]);
+      for (size_t position = 0; position < kPositions; ++position)
+        keep(&filters[position], bounds[position], channel, position, layer.multiplier[channel]);
+    }
+  }
+
+  // Whether no sum can leave 32 bits.
+  bool exact() const { return exact_; }
+
+  void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
+           const Parallel& parallel) const override {
+    const Grid grid{shape, (shape.width + kStep - 1) / kStep, (shape.height + kStep - 1) / kStep};
+    const size_t tiles = shape.images * grid.across * grid.down, cached = kCachedTiles / in_ / kRows * kRows;
+    const size_t blocks = (tiles + cached - 1) / std::max(cached, size_t{1});
+    if (in_ <= kFewChannels && tiles >= 8 * kRows) {
+      alone(in, grid, tiles, std::max(blocks, size_t{4}), residual, out, parallel);
+    } else {
+      for (size_t first = 0; first < tiles; first += kSharedTiles)
+        together(in, grid, first, std::min(kSharedTiles, tiles - first), residual, out, parallel);
+    }
+  }
+
+ private:
+  struct Grid {
+    Shape shape;
+    size_t across, down;  // tiles
+  };
+
+  // G w G' of one filter, whose nine weights are `step` apart.
+  static void transform_filter(const int8_t* w, size_t step, double* out) {
+    double half[kSide][3];
+    for (size_t row = 0; row < kSide; ++row)
+      for (size_t x = 0; x < 3; ++x)
+        half[row][x] = kFilter[row][0] * w[x * step] + kFilter[row][1] * w[(3 + x) * step] +
+                       kFilter[row][2] * w[(6 + x) * step];
+    for (size_t row = 0; row < kSide; ++row)
+      for (size_t column = 0; column < kSide; ++column)
+        out[row * kSide + column] = half[row][0] * kFilter[column][0] + half[row][1] * kFilter[column][1] +
+                                    half[row][2] * kFilter[column][2];
+  }
+
+  // Lay out one output channel's filters at a position, `kPositions` apart, whose products with inputs up to `most` are
+  // summed.
+  void keep(const double* filters, double most, size_t channel, size_t position, float multiplier) {
+    const double whole = kWhole[position / kSide] * kWhole[position % kSide];
+    const size_t panel = channel / kPanel, lane = channel % kPanel, place = panel * kPositions + position;
+    double sum = 0;
+    for (size_t from = 0; from < in_; ++from) {
+      const double weight = std::nearbyint(filters[from * kPositions] * whole);
+      sum += std::abs(weight);
+      weights_[(place * in_ + from / 2 * 2) * kPanel + lane * 2 + from % 2] = static_cast<int16_t>(weight);
+    }
+    exact_ = exact_ && sum * most <= std::numeric_limits<int32_t>::max();
+    scale_[place * kPanel + lane] = static_cast<float>(static_cast<double>(multiplier) / whole);
+  }
+
+  // Each thread has blocks of its own, from pixels to pixels.
+  void alone(const uint8_t* in, const Grid& grid, size_t tiles, size_t blocks, const uint8_t* residual, uint8_t* out,
+             const Parallel& parallel) const {
+    const size_t even = (tiles + (blocks + 3) / 4 * 4 - 1) / ((blocks + 3) / 4 * 4);
+    const size_t block = (even + kRows - 1) / kRows * kRows, all = panels(finish_.channels());
+    parallel((tiles + block - 1) / block, [&](size_t task) {
+      const size_t first = task * block, count = std::min(block, tiles - first);
+      int16_t* seen = scratch<TilesUse>(kPositions * count * in_);
+      float* sums = scratch<SumsUse>(kPositions * count * kPanel);
+      for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, count * in_, 0, in_);
+      for (size_t panel = 0; panel < all; ++panel) {
+        for (size_t position = 0; position < kPositions; ++position) product(seen, count, panel, position, sums);
+        for (size_t tile = 0; tile < count; ++tile) write(sums, count, tile, grid, first + tile, panel, residual, out);
+      }
+    });
+  }
+
+  // All threads read the same tiles, then each computes some of the panels.
+  void together(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual, uint8_t* out,
+                const Parallel& parallel) const {
+    int16_t* seen = scratch<TilesUse>(kPositions * count * in_);
+    const size_t slices = in_ / kPanel, all = panels(finish_.channels());
+    parallel(slices, [&](size_t slice) {
+      for (size_t tile = 0; tile < count; ++tile)
+        read(in, grid, first + tile, seen + tile * in_, count * in_, slice * kPanel, (slice + 1) * kPanel);
+    });
+    parallel((all + kTogether - 1) / kTogether, [&](size_t task) {
+      const size_t start = task * kTogether, end = std::min(start + kTogether, all), size = kPositions * count * kPanel;
+      float* sums = scratch<SumsUse>(kTogether * size);
+      for (size_t position = 0; position < kPositions; ++position)
+        for (size_t panel = start; panel < end; ++panel)
+          product(seen, count, panel, position, sums + (panel - start) * size);
+      for (size_t panel = start; panel < end; ++panel)
+        for (size_t tile = 0; tile < count; ++tile)
+          write(sums + (panel - start) * size, count, tile, grid, first + tile, panel, residual, out);
+    });
+  }
+
+  void product(const int16_t* seen, size_t count, size_t panel, size_t position, float* sums) const {
+    const size_t place = panel * kPositions + position;
+    multiply(seen + position * count * in_, count, in_, &weights_[place * in_ * kPanel], &scale_[place * kPanel],
+             sums + position * count * kPanel);
+  }
+
+  // B' x B of one tile, of the channels from `start` to `end`: position p goes to out[p * step].
+  void read(const uint8_t* in, const Grid& grid, size_t tile, int16_t* out, size_t step, size_t start,
+            size_t end) const {
+    const Shape& shape = grid.shape;
+    const size_t image = tile / (grid.across * grid.down);
+    const auto top = static_cast<ptrdiff_t>(tile / grid.across % grid.down * kStep) - 1;
+    const auto left = static_cast<ptrdiff_t>(tile % grid.across * kStep) - 1;
+    const auto height = static_cast<ptrdiff_t>(shape.height), width = static_cast<ptrdiff_t>(shape.width);
+    const uint8_t* pixels[kSide][kSide];  // null: outside
+    for (ptrdiff_t y = 0; y < static_cast<ptrdiff_t>(kSide); ++y)
+      for (ptrdiff_t x = 0; x < static_cast<ptrdiff_t>(kSide); ++x) {
+        const bool inside = top + y >= 0 && top + y < height && left + x >= 0 && left + x < width;
+        pixels[x][y] = inside ? in + ((static_cast<ptrdiff_t>(image) * height + top + y) * width + left + x) *
+                                         static_cast<ptrdiff_t>(in_)
+                              : nullptr;
+      }
+    const __m256i zero = _mm256_set1_epi16(zero_);
+    for (size_t channel = start; channel < end; channel += kPanel) {
+      __m256i half[kPositions], whole[kSide];
+      for (size_t x = 0; x < kSide; ++x) {
+        __m256i column[kSide];
+        for (size_t y = 0; y < kSide; ++y) {
+          const uint8_t* from = pixels[x][y];
+          column[y] = from == nullptr ? _mm256_setzero_si256()
+                                      : _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128(
+                                                             reinterpret_cast<const __m128i*>(from + channel))),
+                                                         zero);
+        }
+        transform_input(column, half + x, kSide);
+      }
+      for (size_t y = 0; y < kSide; ++y) {
+        transform_input(half + y * kSide, whole, 1);
+        for (size_t x = 0; x < kSide; ++x)
+          _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + (y * kSide + x) * step + channel), whole[x]);
+      }
+    }
+  }
+
+  // A' m A of one tile and panel, finished, to where it belongs.
+  void write(const float* sums, size_t count, size_t at, const Grid& grid, size_t tile, size_t panel,
+             const uint8_t* residual, uint8_t* out) const {
+    __m256 found[2][kStep * kStep];
+    for (size_t half = 0; half < 2; ++half) {
+      __m256 columns[kStep * kSide];
+      for (size_t x = 0; x < kSide; ++x) {
+        __m256 column[kSide];
+        for (size_t y = 0; y < kSide; ++y)
+          column[y] = _mm256_load_ps(sums + ((y * kSide + x) * count + at) * kPanel + half * 8);
+        transform_output(column, columns + x, kSide);
+      }
+      for (size_t y = 0; y < kStep; ++y) transform_output(columns + y * kSide, found[half] + y * kStep, 1);
+    }
+    const Shape& shape = grid.shape;
+    const size_t image = tile / (grid.across * grid.down), top = tile / grid.across % grid.down * kStep,
+                 left = tile % grid.across * kStep, channel = panel * kPanel;
+    const __m256 low = _mm256_load_ps(finish_.offset.data() + channel),
+                 high = _mm256_load_ps(finish_.offset.data() + channel + 8);
+    for (size_t y = 0; y < std::min(kStep, shape.height - top); ++y) {
+      for (size_t x = 0; x < std::min(kStep, shape.width - left); ++x) {
+        const size_t place =
+            ((image * shape.height + top + y) * shape.width + left + x) * finish_.channels() + channel;
+        finish_.store(_mm256_add_ps(found[0][y * kStep + x], low), _mm256_add_ps(found[1][y * kStep + x], high),
+                      residual == nullptr ? nullptr : residual + place, out + place, channel);
+      }
+    }
+  }
+
+  size_t in_;
+  uint8_t zero_;
+  bool exact_ = true;
+  Finish finish_;
+  Buffer<int16_t> weights_;  // [panel][position][in / 2][16][2]
+  Buffer<float> scale_;      // [panel][position][16]
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> make_winograd(const Layer& layer) {
+  const Window& w = layer.window;
+  const bool fits = !layer.depthwise && w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 &&
+                    w.top == 1 && w.left == 1 && w.bottom == 1 && w.right == 1 && layer.in % kPanel == 0;
+  if (!fits) return nullptr;
+  auto made = std::make_unique<Winograd>(layer);
+  if (!made->exact()) return nullptr;
+  return made;
+}
+
+}  // namespace zoo_ops
