@@ -23,6 +23,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def source_hash(package: Path) -> str:
+    """A short hash of a Python package's source: what its code made may differ where the code does."""
+    digest = hashlib.sha256()
+    for path in sorted(package.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _beside(path: Path, label: str) -> Path:
     # A thread's number is one of the whole machine: neither processes nor threads that write the same path meet.
     return path.with_name(f".{path.name}.{threading.get_native_id()}.{label}")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+
+from zoo.files import source_hash
 
 
 def fingerprint() -> str:
-    """A hash of this room's source: a package that other kernels, tiles or another rewrite made is another package."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """A package that other kernels, tiles or another rewrite made is another package."""
+    return source_hash(Path(__file__).parent)

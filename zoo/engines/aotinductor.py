@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from zoo.engines import sidecar
 from zoo.engines.cuda import gpu_number
-from zoo.engines.machine import CPU_INFO, cores, cpu_model
+from zoo.engines.machine import cores, cpu_model, instructions
 from zoo.engines.sidecar import Processor, Sidecar
 from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
 
@@ -128,12 +128,7 @@ def this_processor(device: str) -> Processor:
 
 def this_cpu() -> Processor:
     """Name of this CPU, and a hash of the instructions that it has: the compiler uses all of them."""
-    instructions = ""
-    for line in CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.is_file() else ():
-        key, _, value = (part.strip() for part in line.partition(":"))
-        if key in {"flags", "Features"}:  # as x86 and Arm call them
-            instructions = " ".join(sorted(value.split()))
-    digest = hashlib.sha256(instructions.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(" ".join(instructions()).encode()).hexdigest()[:12]
     return Processor(name=cpu_model(), kind=f"{platform.machine()}-{digest}", driver=None)
 
 

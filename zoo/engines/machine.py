@@ -30,6 +30,15 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()  # Arm's cpuinfo has no model name
 
 
+def instructions() -> list[str]:
+    """What the processor says that it can do, sorted: `avx2`, `fma` and so on; nothing where it does not say."""
+    for line in CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.is_file() else ():
+        key, _, value = line.partition(":")
+        if key.strip() in {"flags", "Features"}:  # as x86 and Arm call them
+            return sorted(value.split())
+    return []
+
+
 def libraries() -> dict[str, str]:
     """Name and version of each installed package that an engine may run on."""
     found = {}
