@@ -20,21 +20,33 @@ PRECISIONS = {
     "tensorrt": ("fp16", "int8", "fp32"),
     "aotinductor": ("fp32", "fp16", "bf16"),
     "aotinductor-fused": ("fp16",),
+    "onnxruntime-winograd": ("int8",),
 }  # the first is the usual one
+BATCH = (1, 8, 32)
 
 
 @app.command()
 def build(
     bundle: Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")],
-    backend: Annotated[str, typer.Option(help="tensorrt, aotinductor or aotinductor-fused.")],
+    backend: Annotated[str, typer.Option(help="tensorrt, aotinductor, aotinductor-fused or onnxruntime-winograd.")],
     precision: Annotated[
         str | None,
         typer.Option(
-            help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), bf16, fp16; -fused: fp16."
+            help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), bf16, fp16; -fused: fp16; "
+            "onnxruntime-winograd: int8."
         ),
     ] = None,
-    batch: Annotated[str, typer.Option(help="MIN,OPT,MAX images: what is taken, where it is fastest.")] = "1,8,32",
-    device: Annotated[str | None, typer.Option(help="aotinductor: cpu (default) or cuda. The others: cuda.")] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help="MIN,OPT,MAX images: what is taken, where it is fastest (1,8,32; onnxruntime-winograd: all that the "
+            "bundle takes)."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="aotinductor: cpu (default) or cuda. onnxruntime-winograd: cpu. The others: cuda."),
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="aotinductor, fused or not: the folder of the training that the bundle was exported from."),
@@ -65,14 +77,20 @@ def build(
         "--version-compatible": version_compatible,
         "--plan-ratio": plan_ratio is not None,
     }
-    opened, counts = Bundle.open(bundle), _batch(batch)
+    opened, counts = Bundle.open(bundle), None if batch is None else _batch(batch)
     if backend == "tensorrt":
         _refuse({"--checkpoint": checkpoint is not None, "--device": device not in {None, "cuda"}}, backend)
-        about, built = _tensorrt(opened, precision, counts, hardware_compatible, version_compatible, plan_ratio)
+        about, built = _tensorrt(
+            opened, precision, counts or BATCH, hardware_compatible, version_compatible, plan_ratio
+        )
+    elif backend == "onnxruntime-winograd":
+        device_given = device not in {None, "cpu"}
+        _refuse(only_tensorrt | {"--checkpoint": checkpoint is not None, f"--device {device}": device_given}, backend)
+        about, built = _winograd(opened, counts)
     else:
         _refuse(only_tensorrt, backend)
         about, built = _aotinductor(
-            opened, backend, precision, counts, device or DEVICES.get(backend, "cpu"), checkpoint
+            opened, backend, precision, counts or BATCH, device or DEVICES.get(backend, "cpu"), checkpoint
         )
     if as_json:
         typer.echo(json.dumps(about.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False))
@@ -114,6 +132,14 @@ def _aotinductor(
     except ImportError as error:
         raise missing_package(str(error.name), "train,export", f"zoo build --backend {backend}") from None
     return build_package(bundle, checkpoint, precision, device=device, batch=batch, backend=backend)
+
+
+def _winograd(bundle: Bundle, batch: tuple[int, int, int] | None) -> tuple[Sidecar, bool]:
+    try:
+        from export.winograd.build import build as build_graph
+    except ImportError as error:
+        raise missing_package(str(error.name), "export", "zoo build --backend onnxruntime-winograd") from None
+    return build_graph(bundle, batch)
 
 
 def _batch(text: str) -> tuple[int, int, int]:

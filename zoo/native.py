@@ -1,7 +1,8 @@
 """libzoo from Python: where an app's build finds it, and its compiled preprocessing where it is installed.
 
 `look` gives what `zoo.images.look` gives, to the grey level, and is that function where there is no compiled library or
-where the library cannot read a picture. `ZOO_LIBRARY` names another libzoo.so than the one inside this package.
+where the library cannot read a picture. `ZOO_LIBRARY` names another libzoo.so than the one inside this package,
+`ZOO_OPS_LIBRARY` another libzoo_ops.so: the operators that the backend onnxruntime-winograd gives to ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -73,6 +74,21 @@ def library_path() -> Path | None:
     if named := os.environ.get("ZOO_LIBRARY"):
         return Path(named)
     return next(iter(sorted(PREFIX.glob("lib*/libzoo.so.1"))), None)
+
+
+def ops_library_path() -> Path:
+    """The compiled operators for ONNX Runtime; `EnvironmentProblem` where they were not built."""
+    if named := os.environ.get("ZOO_OPS_LIBRARY"):
+        if not Path(named).is_file():
+            raise EnvironmentProblem(f"ZOO_OPS_LIBRARY names {named}, which is no file")
+        return Path(named)
+    found = sorted(PREFIX.glob("lib*/libzoo_ops.so"))
+    if not found:
+        raise EnvironmentProblem(
+            f"this installation has no libzoo_ops.so; in a checkout `make native` builds it into {PREFIX}, and a wheel "
+            "that is built where there is a C++ compiler brings it"
+        )
+    return found[0]
 
 
 def runtimes() -> dict[str, str]:

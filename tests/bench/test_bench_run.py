@@ -92,7 +92,8 @@ def test_a_library_that_raises_is_a_row_with_its_one_line(bundle: Path) -> None:
     reasons = [row.error for row in run([broken, unfit]).rows]
     assert reasons == [
         "onnxruntime has no device 'tpu'; there are: cpu, cuda, cuda:1 and so on",
-        "no backend called 'nonsense'; there are: onnxruntime, openvino, tensorrt, aotinductor, aotinductor-fused",
+        "no backend called 'nonsense'; there are: onnxruntime, openvino, tensorrt, aotinductor, aotinductor-fused, "
+        "onnxruntime-winograd",
     ]
 
 

@@ -29,14 +29,16 @@ BACKENDS = {
     "tensorrt": "zoo.engines.tensorrt:TensorRt",
     "aotinductor": "zoo.engines.aotinductor:AotInductor",
     "aotinductor-fused": "zoo.engines.aotinductor:AotInductorFused",
+    "onnxruntime-winograd": "zoo.engines.onnxruntime_winograd:OnnxRuntimeWinograd",
 }
 # Run what `zoo build` has made of a graph, for one kind of machine.
-BUILT = frozenset({"tensorrt", "aotinductor", "aotinductor-fused"})
+BUILT = frozenset({"tensorrt", "aotinductor", "aotinductor-fused", "onnxruntime-winograd"})
 RUNTIMES = tuple(name for name in BACKENDS if name not in BUILT)  # run any graph as it is
-DEVICES = {"tensorrt": "cuda", "aotinductor-fused": "cuda"}  # of the backends that have no other
+# Of the backends that have no other.
+DEVICES = {"tensorrt": "cuda", "aotinductor-fused": "cuda", "onnxruntime-winograd": "cpu"}
 
 # The module that a backend stands on, where it is not called like the backend itself.
-LIBRARIES = {"aotinductor": "torch", "aotinductor-fused": "torch"}
+LIBRARIES = {"aotinductor": "torch", "aotinductor-fused": "torch", "onnxruntime-winograd": "onnxruntime"}
 
 
 class Backend(Protocol):

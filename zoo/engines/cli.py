@@ -16,7 +16,8 @@ BundlePath = Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")]
 BackendName = Annotated[
     str,
     typer.Option(
-        help="onnxruntime, openvino, tensorrt, aotinductor or aotinductor-fused; several in order of preference: a,b."
+        help="onnxruntime, openvino, tensorrt, aotinductor, aotinductor-fused, onnxruntime-winograd; several in order "
+        "of preference: a,b."
     ),
 ]
 

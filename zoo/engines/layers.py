@@ -26,14 +26,20 @@ class LayerTime(NamedTuple):
     seconds: float
 
 
-def profile_onnxruntime(session: Any, graph: Path, images: Any, times: int) -> list[LayerTime]:
-    """The nodes of `graph`, in a session that is set as `session` is and profiles."""
+def profile_onnxruntime(
+    session: Any, graph: Path, images: Any, times: int, *, operators: Path | None = None
+) -> list[LayerTime]:
+    """The nodes of `graph`, in a session that is set as `session` is and profiles. `operators`: the library of those
+    that are not ONNX Runtime's.
+    """
     import onnxruntime
 
     with tempfile.TemporaryDirectory(prefix="zoo-profile-") as folder:
         options = session.get_session_options()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder, "profile"))
+        if operators is not None:  # the one setting that a session does not give back
+            options.register_custom_ops_library(str(operators))
         providers = list(session.get_provider_options().items())
         profiling = onnxruntime.InferenceSession(str(graph), options, providers=providers)
         feed = {profiling.get_inputs()[0].name: images}

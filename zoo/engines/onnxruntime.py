@@ -45,9 +45,8 @@ class OnnxRuntime:
         self.close: Callable[[], None] = lambda: None  # gives a GPU's memory back now; the engine is of no use after it
         if number is None:
             self._session = open_session(graph, session_options(self.threads), CPU, {})
-            source, target = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
             # No method of this object: that would be a cycle, and memory has to go with the engine's last name.
-            self._run: Answer = partial(_answer, self._session, source, [target])
+            self._run: Answer = answering(self._session)
             self.layer_times = partial(profile_onnxruntime, self._session, graph)
             self._about: dict[str, Any] = {"provider": CPU}
         else:
@@ -64,6 +63,11 @@ class OnnxRuntime:
     def versions(self) -> dict[str, Any]:
         """The library's version, the provider in use, and on a GPU how it was set."""
         return {"onnxruntime": library().__version__, **self._about}
+
+
+def answering(session: Any) -> Answer:
+    """A session as a function of the images."""
+    return partial(_answer, session, session.get_inputs()[0].name, [session.get_outputs()[0].name])
 
 
 def _answer(session: Any, source: str, targets: list[str], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
