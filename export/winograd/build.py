@@ -8,8 +8,8 @@ from typing import Literal
 import onnx
 
 from export.install import check_batch, graph_entry, install, named
-from export.onnx import to_bytes
 from export.winograd import fingerprint
+from export.winograd.graph import to_bytes
 from export.winograd.rewrite import rewritten
 from zoo.engines.backend import Backend
 from zoo.engines.bundle import Bundle

@@ -93,6 +93,12 @@ class Graph:
         return Levels(tensor, float(scale.item()), int(zero.item()))
 
 
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """A file's content, the same for the same model. As in export/onnx.py, which needs torch: nothing here does."""
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """A node's attributes as Python's numbers, lists and bytes."""
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from export.onnx import to_bytes
-from export.winograd.graph import Array, Graph, attributes
+from export.winograd.graph import Array, Graph, attributes, to_bytes
 from export.winograd.operator import Operator
 from zoo.engines.onnxruntime import CPU, library, session_options
 

@@ -1,6 +1,6 @@
 """What stands beside a built engine, and whether the engine may be used here. Schema `zoo.engine/1`.
 
-A TensorRT plan or an AOTInductor package is code for one machine: it lies in `name.zoo/engines/KEY/` with a
+What `zoo build` makes is for one machine or one kind of them: it lies in `name.zoo/engines/KEY/` with a
 `sidecar.json` that says what it was made of and for. All of that is checked before the library sees one byte of it.
 The hashes find damage and mix-ups. They do not make a stranger's bundle safe: who can change the engine can change the
 sidecar, so load engines only from where you would run a program from.
@@ -60,7 +60,7 @@ class Sidecar(Strict):
     device: Literal["cpu", "cuda"]
     graph: Named = Field(description="the graph of the bundle that the engine computes")
     artefact: Named
-    library: str = Field(description="version of TensorRT or torch")
+    library: str = Field(description="version of TensorRT, torch or ONNX Runtime")
     processor: Processor
     batch: tuple[int, int, int] = Field(description="fewest images, the number it is fastest at, most")
     settings: dict[str, Any] = Field(description="what the builder was told, flags by name: their numbers change")
