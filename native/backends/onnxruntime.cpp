@@ -1,4 +1,5 @@
-// ONNX Runtime: the library of the pip wheel, of the system, or one that is named.
+// What the plug-ins that stand on ONNX Runtime share; onnxruntime_source.hpp says what not. The library is the one of the
+// pip wheel, of the system, or one that is named.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,7 +9,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "onnxruntime_table.hpp"
+#include "onnxruntime_source.hpp"
 #include "runtime_library.hpp"
 
 namespace {
@@ -18,6 +19,7 @@ using zoo_backend::hand_out;
 using zoo_backend::say;
 
 struct Runtime {
+  const ort::Base* base = nullptr;
   ort::Api api;
   std::string version;
 };
@@ -54,8 +56,9 @@ bool load(const char* path, Runtime& runtime, std::string& why) {
     why = "the library is not ONNX Runtime: it has no OrtGetApiBase";
     return false;
   }
-  runtime.version = base()->GetVersionString();
-  runtime.api = ort::Api(base()->GetApi(ort::kVersion));
+  runtime.base = base();
+  runtime.version = runtime.base->GetVersionString();
+  runtime.api = ort::Api(runtime.base->GetApi(ort::kVersion));
   if (!runtime.api) why = "ONNX Runtime " + runtime.version + " is older than 1." + std::to_string(ort::kVersion);
   return static_cast<bool>(runtime.api);
 }
@@ -123,13 +126,14 @@ int32_t score(const zoo_backend_request* request, zoo_error* error) {
     Runtime runtime;
     std::string why;
     if (!load(request->runtime_library, runtime, why)) throw Problem(why);
-    if (on_cuda(*request)) {
+    if (zoo_backend::kCuda && on_cuda(*request)) {
       if (!has_cuda(runtime.api)) throw Problem("ONNX Runtime " + runtime.version + " was built without CUDA");
       return 60;
     }
     if (std::strcmp(request->device, "cpu") != 0)
-      throw Problem(std::string("no device '") + request->device + "'; there are: cpu, cuda");
-    return 50;
+      throw Problem(std::string("no device '") + request->device +
+                    (zoo_backend::kCuda ? "'; there are: cpu, cuda" : "'; there is: cpu"));
+    return zoo_backend::cpu_score(*request);
   } catch (const std::exception& problem) {
     say(error, problem.what());
     return 0;
@@ -159,6 +163,7 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
     check(api, api.set_intra_threads(options.get(), request->threads));
     check(api, api.set_inter_threads(options.get(), 1));
     check(api, api.set_log_level(options.get(), ort::kErrors));
+    check(api, zoo_backend::prepare(options.get(), engine->runtime.base));
     if (on_cuda(*request)) {
       // Without this, whatever CUDA cannot do would silently run on the CPU.
       check(api, api.set_config(options.get(), "session.disable_cpu_ep_fallback", "1"));
@@ -171,8 +176,9 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
       check(api, api.update_cuda_options(cuda.get(), keys, values, std::size(keys)));
       check(api, api.append_cuda(options.get(), cuda.get()));
     }
+    const zoo_backend::Graph graph = zoo_backend::graph_of(*request);
     engine->session = made<ort::Session>(api, [&](ort::Session** session) {
-      return api.create_session(engine->env.get(), request->graph, request->graph_size, options.get(), session);
+      return api.create_session(engine->env.get(), graph.data, graph.size, options.get(), session);
     });
     *out = engine.release();
     return ZOO_OK;
@@ -230,5 +236,5 @@ zoo_status run(void* session, const uint8_t* images, int64_t count, float* answe
 
 extern "C" ZOO_API zoo_status zoo_backend_entry(uint32_t host_abi, zoo_backend_table* table) {
   return hand_out(host_abi, table,
-                  {sizeof(zoo_backend_table), "onnxruntime", score, open, close, runtime, session_create, session_free, run});
+                  {sizeof(zoo_backend_table), zoo_backend::kName, score, open, close, runtime, session_create, session_free, run});
 }

@@ -18,7 +18,8 @@ using zoo_impl::Json;
 namespace {
 
 constexpr uint64_t kLargestText = 16 << 20, kLargestEngine = uint64_t{1} << 40;
-constexpr uint64_t kMostImages = 1 << 20;
+constexpr uint64_t kMostImages = 1 << 20, kMostVersions = 1 << 20;
+constexpr uint64_t kLargestGraphFile = uint64_t{1} << 32;
 
 NamedFile named(const Json& json, const std::string& where) {
   json.only({"sha256", "bytes", "name"}, where);
@@ -95,11 +96,13 @@ Sidecar Sidecar::parse(std::string_view text) {
   for (size_t i = 0; i < 3; ++i) found.batch[i] = static_cast<int64_t>(batch[i].whole("batch", kMostImages));
   const Json& settings = json.at("settings", "sidecar");
   settings.object("settings");
-  // Each backend has settings of its own; these two decide where a TensorRT plan may run.
+  // Each backend has settings of its own; these decide where its engine may run.
   if (const Json* flags = settings.find("flags"))
     for (const Json& flag : flags->list("settings.flags")) found.flags.push_back(flag.text("settings.flags"));
   if (const Json* level = settings.find("hardware_compatibility"))
     found.hardware_compatibility = level->text("settings.hardware_compatibility");
+  if (const Json* version = settings.find("operators"))
+    found.operators = static_cast<int64_t>(version->whole("settings.operators", kMostVersions));
   return found;
 }
 
@@ -151,6 +154,19 @@ Built find_built(const std::string& graph_path, const std::string& graph_sha256,
   if (reasons.empty()) reasons = "no " + backend + " engine of " + last_part(graph_path) + " for " + device + " is built";
   throw Failure(ZOO_E_NOT_FOUND, reasons + ": zoo build " + bundle + " --backend " + backend + " --precision " +
                                      precision + " makes one");
+}
+
+Built find_built(const zoo_backend_request& request, const std::string& backend,
+                 const std::function<std::string(const Sidecar&)>& misfit) {
+  Bytes read;
+  const void* graph = request.graph;
+  size_t size = request.graph_size;
+  if (graph == nullptr) {
+    read = zoo_impl::read_file(request.graph_path, kLargestGraphFile);
+    graph = read.data(), size = read.size();
+  }
+  return find_built(request.graph_path, zoo_impl::sha256(graph, size), backend, request.precision, request.device,
+                    misfit);
 }
 
 Bytes artefact(const Built& built) {

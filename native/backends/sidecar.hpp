@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../src/file.hpp"
+#include "zoo/backend.h"
 
 namespace zoo_backend {
 
@@ -27,6 +28,7 @@ struct Sidecar {
   int64_t batch[3] = {0, 0, 0};  // fewest images, the number it is fastest at, most
   std::vector<std::string> flags;
   std::string hardware_compatibility;
+  int64_t operators = 0;  // the version of those of zoo.int8
 
   bool has(std::string_view flag) const;
 
@@ -46,6 +48,10 @@ struct Built {
 // `misfit` says what of the machine differs, or "". Throws Failure(ZOO_E_NOT_FOUND) with all reasons when none fits.
 Built find_built(const std::string& graph_path, const std::string& graph_sha256, const std::string& backend,
                  const std::string& precision, const std::string& device,
+                 const std::function<std::string(const Sidecar&)>& misfit);
+
+// The same for what a plug-in was asked for; for a score that is no graph yet, which is read.
+Built find_built(const zoo_backend_request& request, const std::string& backend,
                  const std::function<std::string(const Sidecar&)>& misfit);
 
 // The engine's file; throws Failure(ZOO_E_HASH) when it is not the one that was built. It is code: nothing of it may

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "../src/failure.hpp"
-#include "../src/sha256.hpp"
 #include "tensorrt_runtime.hpp"
 
 namespace {
@@ -16,21 +15,12 @@ using zoo_impl::Bytes;
 using zoo_impl::Failure;
 
 constexpr size_t kGraphs = 16;  // batch sizes whose CUDA graph is kept; a graph costs some hundred kilobytes on the GPU
-constexpr uint64_t kLargestGraphFile = uint64_t{1} << 32;
 
 const void* here() { return reinterpret_cast<const void*>(&zoo_backend_entry); }
 
 // The plan for this graph, this GPU and this TensorRT.
 Built plan_for(const zoo_backend_request& request, const Processor& gpu, const std::string& tensorrt) {
-  Bytes read;
-  const void* graph = request.graph;
-  size_t size = request.graph_size;
-  if (graph == nullptr) {
-    read = zoo_impl::read_file(request.graph_path, kLargestGraphFile);
-    graph = read.data(), size = read.size();
-  }
-  return find_built(request.graph_path, zoo_impl::sha256(graph, size), "tensorrt", request.precision, request.device,
-                    [&](const Sidecar& about) { return stale(about, gpu, tensorrt); });
+  return find_built(request, "tensorrt", [&](const Sidecar& about) { return stale(about, gpu, tensorrt); });
 }
 
 int32_t score(const zoo_backend_request* request, zoo_error* error) {
