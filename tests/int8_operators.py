@@ -111,14 +111,14 @@ class Qdq:
     def conv(
         self, x: str, channels: int, kernel: int = 3, *, stride: int = 1, group: int = 1, dilation: int = 1,
         bias: str = "int32", per_channel: bool = True, zero: int = 121, clip: tuple[float, float] | None = None,
-        relu: bool = False, pads: list[int] | None = None, spread: int = 40,
+        relu: bool = False, pads: list[int] | None = None, spread: int = 40, heaviest: int = 63,
     ) -> str:  # fmt: skip
         """`clip` in levels above and below the zero point; `spread`: deviation of the answers, in levels."""
         inner = self._channels[x] // group
         scale = self.ranges[x][0]
         count = channels if per_channel else 1
         steps = self._random.uniform(0.5, 2, count).astype(np.float32) * np.float32(1e-3)
-        levels = self._random.integers(-63, 64, (channels, inner, kernel, kernel), dtype=np.int8)
+        levels = self._random.integers(-heaviest, heaviest + 1, (channels, inner, kernel, kernel), dtype=np.int8)
         zeros = self.stored(np.zeros(count if per_channel else (), np.int8))
         scales = self.stored(steps if per_channel else steps[0])
         weights = self.node("DequantizeLinear", [self.stored(levels), scales, zeros], axis=0)

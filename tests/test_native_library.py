@@ -143,6 +143,22 @@ def test_every_backend_passes_the_selftest_in_c(built, bundle_path):
             assert min(found["sharing"]["two"]) > 0
 
 
+def test_the_winograd_plugin_runs_what_zoo_build_made(built, ops, bundle_path, tmp_path):
+    """And says so where nothing is built."""
+    copy = shutil.copytree(bundle_path, tmp_path / "copy.zoo")
+    bench = [built / "bin" / "zoo-native-bench", copy, "--precision", "int8", "--threads", "2", "--seconds", "0.02"]
+    done = subprocess.run(
+        [*bench, "--backend", "onnxruntime-winograd"], env=runtime(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "no onnxruntime-winograd engine of model.int8.onnx for cpu is built: zoo build" in done.stderr
+    environment = {"ZOO_OPS_LIBRARY": str(ops)}
+    python("-m", "zoo", "build", copy, "--backend", "onnxruntime-winograd", **environment)
+    found = json.loads(checked(*bench, "--backend", "onnxruntime-winograd", env=runtime()).stdout)
+    assert found["engine"]["backend"] == "onnxruntime-winograd"
+    assert found["call"]["rounds"]
+
+
 def test_python_says_where_the_library_is():
     """Without a compiled library inside the package, one line says how to get it."""
     command = [sys.executable, "-m", "zoo", "--prefix"]

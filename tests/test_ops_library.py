@@ -27,7 +27,7 @@ def run(
     graph = helper.make_graph(
         [node],
         "one",
-        [helper.make_tensor_value_info(name, U8, [None] * array.ndim) for name, array in zip(names, inputs)],
+        [helper.make_tensor_value_info(name, U8, [None] * x.ndim) for name, x in zip(names, inputs, strict=True)],
         [helper.make_tensor_value_info("y", U8, None)],
         constants,
     )
@@ -37,7 +37,7 @@ def run(
     options.intra_op_num_threads, options.log_severity_level = threads, 4
     options.register_custom_ops_library(str(ops))
     session = library().InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    answer: npt.NDArray[np.uint8] = session.run(None, dict(zip(names, inputs)))[0]
+    answer: npt.NDArray[np.uint8] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
     return answer
 
 
@@ -174,6 +174,10 @@ def test_pictures_that_do_not_fit(ops: Path) -> None:
     for shape, why in wrong.items():
         with pytest.raises(Exception, match=why):
             run(ops, "QConv", [np.zeros(shape, np.uint8)], [w, ones, ones], residual_multiplier=0.0, **usual)
+    with pytest.raises(Exception, match="7 bits"):
+        run(ops, "QConv", [np.zeros((1, 4, 4, 4), np.uint8)], [w - 65, ones, ones], residual_multiplier=0.0, **usual)
+    with pytest.raises(Exception, match="out of all proportion"):
+        run(ops, "QConv", [np.zeros((1, 4, 4, 4), np.uint8)], [w, 1e9 * ones, ones], residual_multiplier=0.0, **usual)
     x, add = np.zeros((1, 4, 4, 4), np.uint8), np.zeros((1, 3, 2, 8), np.uint8)
     with pytest.raises(Exception, match="another shape than the answer"):
         run(ops, "QConv", [x, add], [w, ones, ones], residual_multiplier=1.0, **usual)

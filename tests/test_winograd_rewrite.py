@@ -171,6 +171,15 @@ def test_what_does_not_fit_stays_with_onnx_runtime(images, tmp_path):
     assert kinds(new)["QMaxPool"] == 0
 
 
+def test_weights_of_8_bits_stay_with_onnx_runtime(images, tmp_path):
+    """Sums of two of their products do not fit into 16 bits."""
+    graph = Qdq()
+    x = graph.conv(graph.image, 32)
+    x = graph.conv(graph.conv(x, 32, 1, heaviest=127), 32)
+    new = graph.model(x, [32, 32, 32])
+    assert (kinds(rewritten(new)[0])["Conv"], kinds(rewritten(new)[0])["QConv"]) == (1, 2)
+
+
 def test_the_face_stays_and_the_bytes_are_the_same(images):
     graph = Qdq()
     model = graph.model(graph.conv(graph.image, 8), [8, 32, 32])

@@ -25,7 +25,7 @@ from zoo.native import library_path, runtimes
 
 PREFIX = "libzoo-"
 # By the name of the row's backend: the one of Python's engines with the same library.
-NATIVE = {f"{PREFIX}{backend}": backend for backend in ("onnxruntime", "openvino", "tensorrt")}
+NATIVE = {f"{PREFIX}{backend}": backend for backend in ("onnxruntime", "onnxruntime-winograd", "openvino", "tensorrt")}
 PROGRAM = "zoo-native-bench"
 WARM_CALLS = 10  # two rounds of WARM_CALLS in the C program: one to warm up, one to see how long a call takes
 

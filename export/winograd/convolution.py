@@ -12,6 +12,7 @@ from export.winograd.graph import Array, Graph, Levels, attributes
 from export.winograd.operator import Operator
 
 LOWEST, HIGHEST = 0, 255
+HEAVIEST = 64  # of a weight: sums of two products with a level fit into 16 bits
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _layer(graph: Graph, node: onnx.NodeProto) -> _Layer | None:
     group = int(about.get("group", 1))
     depthwise = group == weights.shape[0] and weights.shape[1] == 1
     plain = about.get("auto_pad", b"NOTSET") == b"NOTSET" and set(about.get("dilations", [1])) == {1}
+    plain = plain and max(about.get("pads", [0])) < min(weights.shape[2:])
     bias = _bias(graph, node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(len(weights))
     if not plain or bias is None or not (group == 1 or depthwise):
         return None
@@ -132,10 +134,12 @@ def _layer(graph: Graph, node: onnx.NodeProto) -> _Layer | None:
 
 
 def _weights(graph: Graph, name: str) -> tuple[Array, Array] | None:
-    """Stored int8 weights [OC, C / group, KH, KW] without a zero point, and a scale for each of their channels."""
+    """Stored weights [OC, C / group, KH, KW] of 7 bits without a zero point, and a scale for each of their channels."""
     node = graph.maker(name, "DequantizeLinear")
     weights = None if node is None else graph.stored(node.input[0])
     if node is None or weights is None or weights.dtype != np.int8 or weights.ndim != 4:
+        return None
+    if np.abs(weights.astype(np.int16)).max() > HEAVIEST:
         return None
     scales = graph.stored(node.input[1])
     zeros = graph.stored(node.input[2]) if len(node.input) > 2 else np.zeros(1)

@@ -1,11 +1,16 @@
 // A filter for each channel. Two taps at a time: levels and weights as 16-bit numbers, their products summed in pairs.
 #include <algorithm>
-#include <vector>
 
 #include "finish.hpp"
 
 namespace zoo_ops {
 namespace {
+
+constexpr size_t kTapsAtOnce = 9;  // 3x3: the weights of a panel stay in registers along a row
+
+struct TapsUse {
+  using Type = const uint8_t*;
+};
 
 class Depthwise : public Convolution {
  public:
@@ -32,52 +37,85 @@ class Depthwise : public Convolution {
            const Parallel& parallel) const override {
     const size_t rows = window_.rows(shape), columns = window_.columns(shape), channels = finish_.channels();
     parallel(shape.images * rows, [&](size_t task) {
-      const size_t image = task / rows;
-      const uint8_t** taps = scratch<TapsUse>(pairs() * 2);
-      for (size_t column = 0; column < columns; ++column) {
-        find(in, shape, image, task % rows * window_.stride_y, column * window_.stride_x, taps);
-        const size_t place = (task * columns + column) * channels;
-        for (size_t at = 0; at < channels; at += kPanel)
-          pixel(taps, at, residual == nullptr ? nullptr : residual + place + at, out + place + at);
+      const size_t many = pairs() * 2, row = task * columns * channels;
+      const uint8_t** taps = scratch<TapsUse>(columns * many);
+      find(in, shape, task / rows, task % rows * window_.stride_y, columns, taps);
+      for (size_t at = 0; at < channels; at += kPanel) {
+        const uint8_t* add = residual == nullptr ? nullptr : residual + row + at;
+        if (many == kTapsAtOnce + 1 && at + kPanel <= channels)
+          whole<(kTapsAtOnce + 1) / 2>(taps, columns, at, add, out + row + at);
+        else
+          any(taps, columns, at, add, out + row + at);
       }
     });
   }
 
  private:
-  struct TapsUse {
-    using Type = const uint8_t*;
-  };
-
   size_t pairs() const { return (window_.height * window_.width + 1) / 2; }
 
-  // Where unpacking two registers puts a channel: 0-3 and 8-11 into the first, 4-7 and 12-15 into the second. Packing
-  // two registers of sums puts them back in order.
+  // Where unpacking two registers puts a channel: 0-3 and 8-11 into the first, 4-7 and 12-15 into the second.
   static size_t place(size_t lane) { return lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8; }
 
-  // The pixels under a window, row by row; what is outside, and the tap that makes the number even, mean 0.
-  void find(const uint8_t* in, const Shape& shape, size_t image, size_t top, size_t left, const uint8_t** taps) const {
-    for (size_t y = 0; y < window_.height; ++y) {
-      const size_t row = top + y - window_.top;  // wraps above the first
-      for (size_t x = 0; x < window_.width; ++x) {
-        const size_t column = left + x - window_.left;
-        *taps++ = row < shape.height && column < shape.width
-                      ? in + ((image * shape.height + row) * shape.width + column) * finish_.channels()
-                      : outside_.data();
+  // The pixels under each window of a row of the answer; what is outside, and the tap that makes the number even, is a
+  // pixel that means 0.
+  void find(const uint8_t* in, const Shape& shape, size_t image, size_t top, size_t columns,
+            const uint8_t** taps) const {
+    for (size_t place = 0; place < columns; ++place) {
+      for (size_t y = 0; y < window_.height; ++y) {
+        const size_t row = top + y - window_.top;  // wraps above the first
+        const uint8_t* pixels = in + (image * shape.height + row) * shape.width * finish_.channels();
+        for (size_t x = 0; x < window_.width; ++x) {
+          const size_t column = place * window_.stride_x + x - window_.left;
+          const bool inside = row < shape.height && column < shape.width;
+          *taps++ = inside ? pixels + column * finish_.channels() : outside_.data();
+        }
       }
+      if (window_.height * window_.width % 2 != 0) *taps++ = outside_.data();
     }
-    *taps = outside_.data();
   }
 
-  void pixel(const uint8_t* const* taps, size_t at, const uint8_t* residual, uint8_t* out) const {
-    const size_t count = std::min(kPanel, finish_.channels() - at);
-    const auto* weights = reinterpret_cast<const __m256i*>(&weights_[at * pairs() * 2]);
-    __m256i first = _mm256_setzero_si256(), second = first;
-    for (size_t pair = 0; pair < pairs(); ++pair, taps += 2, weights += 2) {
-      const __m256i a = load(*taps, at, count), b = load(taps[1], at, count);
-      first = _mm256_add_epi32(first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(weights)));
-      second = _mm256_add_epi32(second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(weights + 1)));
+  // A row of the answer in 16 channels. The loop over pairs of taps has to be one that the compiler takes apart.
+  template <size_t count>
+  void whole(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
+    const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * count * 2]);
+    for (size_t column = 0; column < columns; ++column, taps += 2 * count) {
+      __m256i first = _mm256_setzero_si256(), second = first;
+#pragma GCC unroll 8
+      for (size_t pair = 0; pair < count; ++pair) {
+        const __m256i a = load(taps[2 * pair] + at), b = load(taps[2 * pair + 1] + at);
+        first = _mm256_add_epi32(
+            first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(stored + 2 * pair)));
+        second = _mm256_add_epi32(
+            second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(stored + 2 * pair + 1)));
+      }
+      const size_t place = column * finish_.channels();
+      finish(first, second, at, residual == nullptr ? nullptr : residual + place, out + place);
     }
-    const __m256i low = _mm256_permute2x128_si256(first, second, 0x20);    // channels 0 to 7
+  }
+
+  // The same for any number of taps, and for a last panel of fewer channels, which is not read over its end.
+  void any(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
+    const size_t count = std::min(kPanel, finish_.channels() - at);
+    const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * pairs() * 2]);
+    alignas(kPanel) uint8_t one[kPanel] = {}, other[kPanel] = {};
+    for (size_t column = 0; column < columns; ++column) {
+      __m256i first = _mm256_setzero_si256(), second = first;
+      for (size_t pair = 0; pair < pairs(); ++pair, taps += 2) {
+        std::memcpy(one, *taps + at, count);
+        std::memcpy(other, taps[1] + at, count);
+        const __m256i a = load(one), b = load(other);
+        first = _mm256_add_epi32(
+            first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(stored + 2 * pair)));
+        second = _mm256_add_epi32(
+            second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(stored + 2 * pair + 1)));
+      }
+      const size_t place = column * finish_.channels();
+      finish(first, second, at, residual == nullptr ? nullptr : residual + place, out + place);
+    }
+  }
+
+  void finish(__m256i first, __m256i second, size_t at, const uint8_t* residual, uint8_t* out) const {
+    const __m256i low = _mm256_permute2x128_si256(first, second, 0x20);  // channels 0 to 7
     const __m256i high = _mm256_permute2x128_si256(first, second, 0x31);
     const float *by = finish_.multiplier.data() + at, *plus = finish_.offset.data() + at;
     finish_.store(_mm256_fmadd_ps(_mm256_cvtepi32_ps(low), _mm256_load_ps(by), _mm256_load_ps(plus)),
@@ -85,12 +123,8 @@ class Depthwise : public Convolution {
                   out, at);
   }
 
-  // `count` levels as 16-bit numbers; a short last panel is not read over its end.
-  static __m256i load(const uint8_t* pixel, size_t at, size_t count) {
-    if (count == kPanel) return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(pixel + at)));
-    alignas(kPanel) uint8_t part[kPanel] = {};
-    std::memcpy(part, pixel + at, count);
-    return _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(part)));
+  static __m256i load(const uint8_t* levels) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)));
   }
 
   Window window_;

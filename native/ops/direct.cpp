@@ -123,35 +123,37 @@ class Direct : public Convolution {
     const size_t depth = quads_ * 4, columns = window_.columns(shape), rows = window_.rows(shape);
     uint8_t* laid = scratch<RowsUse>(count * depth);
     const uint8_t* end = in + shape.images * shape.height * shape.width * in_;
+    size_t column = first % columns, row = first / columns % rows, image = first / columns / rows;
     for (size_t at = 0; at < count; ++at) {
-      const size_t place = first + at, image = place / (rows * columns);
-      const auto top = static_cast<ptrdiff_t>(place / columns % rows * window_.stride_y) -
-                       static_cast<ptrdiff_t>(window_.top);
-      const auto left = static_cast<ptrdiff_t>(place % columns * window_.stride_x) -
-                        static_cast<ptrdiff_t>(window_.left);
-      const ptrdiff_t width = static_cast<ptrdiff_t>(shape.width), height = static_cast<ptrdiff_t>(shape.height);
-      // Columns of the window that are left of, in, and right of the picture.
-      const auto span = static_cast<ptrdiff_t>(window_.width);
-      const auto before = static_cast<size_t>(std::clamp(-left, ptrdiff_t{0}, span));
-      const auto inside = static_cast<size_t>(
-          std::clamp(width - left, static_cast<ptrdiff_t>(before), span)) - before;
-      uint8_t* row = laid + at * depth;
-      for (size_t y = 0; y < window_.height; ++y, row += window_.width * in_) {
-        const ptrdiff_t from = top + static_cast<ptrdiff_t>(y);
-        if (from < 0 || from >= height || inside == 0) {
-          std::memset(row, zero_, window_.width * in_);
-          continue;
-        }
-        const uint8_t* source =
-            in + ((image * shape.height + static_cast<size_t>(from)) * shape.width +
-                  static_cast<size_t>(left + static_cast<ptrdiff_t>(before))) * in_;
-        copy(row + before * in_, source, inside * in_, end);
-        if (before > 0) std::memset(row, zero_, before * in_);
-        const size_t after = window_.width - before - inside;
-        if (after > 0) std::memset(row + (before + inside) * in_, zero_, after * in_);
-      }
+      lay_out_one(in + image * shape.height * shape.width * in_, end, shape, row, column, laid + at * depth);
+      if (++column < columns) continue;
+      column = 0;
+      if (++row < rows) continue;
+      row = 0;
+      ++image;
     }
     return laid;
+  }
+
+  void lay_out_one(const uint8_t* image, const uint8_t* end, const Shape& shape, size_t row, size_t column,
+                   uint8_t* to) const {
+    const size_t top = row * window_.stride_y, left = column * window_.stride_x, line = window_.width * in_;
+    // Columns of the window that are left of, and in the picture.
+    const size_t before = window_.left - std::min(window_.left, left);
+    const size_t seen = shape.width + window_.left - std::min(left, shape.width + window_.left);
+    const size_t inside = std::min(window_.width, seen) - std::min({before, window_.width, seen});
+    const uint8_t* from = image + (left + before - window_.left) * in_;
+    for (size_t y = 0; y < window_.height; ++y, to += line) {
+      const size_t height = top + y - window_.top;  // wraps above the first
+      if (height >= shape.height || inside == 0) {
+        std::memset(to, zero_, line);
+        continue;
+      }
+      copy(to + before * in_, from + height * shape.width * in_, inside * in_, end);
+      if (inside == window_.width) continue;
+      std::memset(to, zero_, before * in_);
+      std::memset(to + (before + inside) * in_, zero_, line - (before + inside) * in_);
+    }
   }
 
   // Copies in whole registers, over the end of the row, which is written next: most rows are short.

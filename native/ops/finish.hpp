@@ -3,13 +3,16 @@
 
 #include <immintrin.h>
 
+#include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "convolution.hpp"
 
 namespace zoo_ops {
 
 constexpr size_t kPanel = 16;
+constexpr float kLargest = 2e9F;
 
 inline size_t panels(size_t channels) { return (channels + kPanel - 1) / kPanel; }
 
@@ -25,6 +28,12 @@ class Finish {
         high_(static_cast<char>(layer.high)) {
     std::memcpy(multiplier.data(), layer.multiplier, layer.out * sizeof(float));
     std::memcpy(offset.data(), layer.offset, layer.out * sizeof(float));
+    // A level beyond 2^31 would be stored as 0. Only a multiplier that makes no sense gives one.
+    const size_t depth = layer.window.height * layer.window.width * (layer.depthwise ? 1 : layer.in);
+    const float largest = 255.0F * 64.0F * static_cast<float>(depth);
+    for (size_t channel = 0; channel < channels_; ++channel)
+      if (!(std::abs(multiplier[channel]) * largest + std::abs(offset[channel]) < kLargest))
+        throw std::invalid_argument("a multiplier or an offset is out of all proportion");
   }
 
   // Sums over (x - x_zero) * w from sums over x * w: `weights` gives each channel's sum of weights.
@@ -65,10 +74,7 @@ class Finish {
       a = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(r)), by, a);
       b = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(r, 8))), by, b);
     }
-    // Too large for an int32 would become the smallest one; too small becomes it rightly.
-    const __m256 most = _mm256_set1_ps(255.0F);
-    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_min_ps(a, most)),
-                                             _mm256_cvtps_epi32(_mm256_min_ps(b, most)));
+    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
     const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
     const __m128i found = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
     return _mm_min_epu8(_mm_max_epu8(found, _mm_set1_epi8(low_)), _mm_set1_epi8(high_));

@@ -100,6 +100,9 @@ class QConv {
     require(weights != nullptr && multiplier != nullptr && offset != nullptr, "weights have to be stored in the graph");
     const std::vector<int64_t> shape = api.shape(weights);
     require(shape.size() == 4, "weights have to be [out, height, width, in]");
+    const auto* values = static_cast<const int8_t*>(api.data(weights));
+    for (int64_t at = 0, count = shape[0] * shape[1] * shape[2] * shape[3]; at < count; ++at)
+      require(values[at] >= -64 && values[at] <= 64, "weights have to have 7 bits: sums of two products saturate");
     const std::vector<int64_t> row = {shape[0]};
     require(api.shape(multiplier) == row && api.shape(offset) == row, "a multiplier and an offset for each channel");
     const int64_t group = api.attribute(info, "group", int64_t{});
@@ -108,7 +111,7 @@ class QConv {
     in_ = group == 1 ? size_of(shape[3], 1, "no channels") : out_;
     window_ = window_of(api, info, shape[1], shape[2]);
     convolution_ = zoo_ops::make_convolution(
-        {window_, in_, out_, group != 1, static_cast<const int8_t*>(api.data(weights)),
+        {window_, in_, out_, group != 1, values,
          static_cast<const float*>(api.data(multiplier)), static_cast<const float*>(api.data(offset)),
          level_of(api.attribute(info, "x_zero", int64_t{}), "x_zero is no level"),
          api.attribute(info, "residual_multiplier", 0.0F),

@@ -53,12 +53,21 @@ void mean(const uint8_t* in, const Shape& shape, float multiplier, float offset,
   });
 }
 
+// Of pixels whose number of channels the compiler may know: a loop of three is no loop.
+template <typename Channels>
+static void look_up(const uint8_t* in, size_t pixels, Channels channels, const uint8_t* table, uint8_t* out) {
+  for (size_t pixel = 0; pixel < pixels; ++pixel, in += channels, out += channels)
+    for (size_t channel = 0; channel < channels; ++channel) out[channel] = table[channel * 256 + in[channel]];
+}
+
 void levels(const uint8_t* in, const Shape& shape, const uint8_t* table, uint8_t* out, const Parallel& parallel) {
   const size_t pixels = shape.images * shape.height * shape.width, channels = shape.channels;
   parallel((pixels + kPixels - 1) / kPixels, [&](size_t task) {
-    const size_t first = task * kPixels * channels, end = std::min((task + 1) * kPixels, pixels) * channels;
-    for (size_t at = first; at < end; at += channels)
-      for (size_t channel = 0; channel < channels; ++channel) out[at + channel] = table[channel * 256 + in[at + channel]];
+    const size_t first = task * kPixels, count = std::min(kPixels, pixels - first), at = first * channels;
+    if (channels == 3)
+      look_up(in + at, count, std::integral_constant<size_t, 3>(), table, out + at);
+    else
+      look_up(in + at, count, channels, table, out + at);
   });
 }
 

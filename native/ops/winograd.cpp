@@ -20,9 +20,11 @@ namespace {
 constexpr size_t kSide = 6, kStep = 4;  // a tile reads 6x6 pixels and writes 4x4
 constexpr size_t kPositions = kSide * kSide;
 constexpr size_t kRows = 6;                   // of a tile of the product: 6 x 16 sums fill the registers
-constexpr size_t kCachedTiles = 6144;         // times channels: what a block may keep in the L2 cache
-constexpr size_t kFewChannels = 128;          // up to so many, blocks of one thread are large enough
-constexpr size_t kSharedTiles = 96;           // tiles that threads work on together where there are more channels
+constexpr size_t kFewTiles = 8;               // fewer, and reading the weights takes longer than the direct product
+constexpr size_t kManyTiles = 144;            // from so many on, and
+constexpr size_t kFewChannels = 128;          // up to so many channels, each thread has blocks of its own
+constexpr size_t kCachedTiles = 6144;         // of them, times channels, stay in the L2 cache
+constexpr size_t kSharedTiles = 96;           // that threads work on together otherwise
 constexpr size_t kTogether = 2;               // panels that read the same tiles while these are in the cache
 
 constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
@@ -35,7 +37,7 @@ struct TilesUse {
   using Type = int16_t;
 };
 struct SumsUse {
-  using Type = float;
+  using Type = int32_t;
 };
 
 // The largest value at a position, either sign, of levels between -zero and 255 - zero.
@@ -57,10 +59,9 @@ inline __m256i pair(const int16_t* from) {
   return _mm256_set1_epi32(two);
 }
 
-// sums[row][16] = scale[16] * tiles[row][channels] . weights[channels / 2][16][2]
+// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]
 template <size_t rows>
-__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights,
-                                        const float* scale, float* sums) {
+__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, int32_t* sums) {
   __m256i found[rows][2];
 #pragma GCC unroll 8
   for (size_t row = 0; row < rows; ++row) found[row][0] = found[row][1] = _mm256_setzero_si256();
@@ -75,24 +76,23 @@ __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, c
       pin(found[row][0], found[row][1]);
     }
   }
-  const __m256 left = _mm256_load_ps(scale), right = _mm256_load_ps(scale + 8);
+  auto* out = reinterpret_cast<__m256i*>(sums);
 #pragma GCC unroll 8
   for (size_t row = 0; row < rows; ++row) {
-    _mm256_store_ps(sums + row * kPanel, _mm256_mul_ps(_mm256_cvtepi32_ps(found[row][0]), left));
-    _mm256_store_ps(sums + row * kPanel + 8, _mm256_mul_ps(_mm256_cvtepi32_ps(found[row][1]), right));
+    _mm256_store_si256(out + 2 * row, found[row][0]);
+    _mm256_store_si256(out + 2 * row + 1, found[row][1]);
   }
 }
 
-void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, const float* scale,
-              float* sums) {
+void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, int32_t* sums) {
   for (; count >= kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel)
-    multiply<kRows>(tiles, channels, weights, scale, sums);
+    multiply<kRows>(tiles, channels, weights, sums);
   switch (count) {
-    case 1: return multiply<1>(tiles, channels, weights, scale, sums);
-    case 2: return multiply<2>(tiles, channels, weights, scale, sums);
-    case 3: return multiply<3>(tiles, channels, weights, scale, sums);
-    case 4: return multiply<4>(tiles, channels, weights, scale, sums);
-    case 5: return multiply<5>(tiles, channels, weights, scale, sums);
+    case 1: return multiply<1>(tiles, channels, weights, sums);
+    case 2: return multiply<2>(tiles, channels, weights, sums);
+    case 3: return multiply<3>(tiles, channels, weights, sums);
+    case 4: return multiply<4>(tiles, channels, weights, sums);
+    case 5: return multiply<5>(tiles, channels, weights, sums);
     default: return;
   }
 }
@@ -112,22 +112,23 @@ inline void transform_input(const __m256i* d, __m256i* out, size_t step) {
   out[5 * step] = add(sub(four(sub(d[1], d[3])), d[3]), d[5]);
 }
 
-// A' of six values of 8 channels each.
+// A' of six values of 8 channels each, with the numbers taken out that made filters whole.
 inline void transform_output(const __m256* m, __m256* out, size_t step) {
+  const auto times = [](double factor) { return _mm256_set1_ps(static_cast<float>(factor)); };
   const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),
                d = _mm256_sub_ps(m[3], m[4]);
-  out[0] = _mm256_add_ps(_mm256_add_ps(m[0], a), c);
-  out[step] = _mm256_fmadd_ps(d, _mm256_set1_ps(2.0F), b);
-  out[2 * step] = _mm256_fmadd_ps(c, _mm256_set1_ps(4.0F), a);
-  out[3 * step] = _mm256_add_ps(_mm256_fmadd_ps(d, _mm256_set1_ps(8.0F), b), m[5]);
+  const __m256 sixth = times(1. / 6), e = _mm256_mul_ps(a, sixth), f = _mm256_mul_ps(b, sixth);
+  out[0] = _mm256_fmadd_ps(c, times(1. / 24), _mm256_fmadd_ps(m[0], times(1. / 4), e));
+  out[step] = _mm256_fmadd_ps(d, times(2. / 24), f);
+  out[2 * step] = _mm256_fmadd_ps(c, times(4. / 24), e);
+  out[3 * step] = _mm256_add_ps(_mm256_fmadd_ps(d, times(8. / 24), f), m[5]);
 }
 
 class Winograd : public Convolution {
  public:
   explicit Winograd(const Layer& layer)
-      : in_(layer.in), zero_(layer.x_zero), finish_(layer),
-        weights_(panels(layer.out) * kPositions * layer.in * kPanel),
-        scale_(panels(layer.out) * kPositions * kPanel) {
+      : in_(layer.in), zero_(layer.x_zero), finish_(layer), direct_(make_direct(layer)),
+        weights_(panels(layer.out) * kPositions * layer.in * kPanel) {
     std::array<double, kPositions> bounds{};
     for (size_t position = 0; position < kPositions; ++position) bounds[position] = bound(position, zero_);
     std::unique_ptr<double[]> filters(new double[in_ * kPositions]);
@@ -135,7 +136,7 @@ class Winograd : public Convolution {
       for (size_t from = 0; from < in_; ++from)
         transform_filter(layer.weights + channel * 9 * in_ + from, in_, &filters[from * kPositions]);
       for (size_t position = 0; position < kPositions; ++position)
-        keep(&filters[position], bounds[position], channel, position, layer.multiplier[channel]);
+        keep(&filters[position], bounds[position], channel, position);
     }
   }
 
@@ -145,13 +146,21 @@ class Winograd : public Convolution {
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
            const Parallel& parallel) const override {
     const Grid grid{shape, (shape.width + kStep - 1) / kStep, (shape.height + kStep - 1) / kStep};
-    const size_t tiles = shape.images * grid.across * grid.down, cached = kCachedTiles / in_ / kRows * kRows;
-    const size_t blocks = (tiles + cached - 1) / std::max(cached, size_t{1});
-    if (in_ <= kFewChannels && tiles >= 8 * kRows) {
-      alone(in, grid, tiles, std::max(blocks, size_t{4}), residual, out, parallel);
+    const size_t tiles = shape.images * grid.across * grid.down;
+    if (tiles < kFewTiles) {
+      direct_->run(in, shape, residual, out, parallel);
+    } else if (in_ <= kFewChannels && tiles >= kManyTiles) {
+      const size_t cached = kCachedTiles / in_, blocks = ((tiles + cached - 1) / cached + 3) / 4 * 4;
+      parallel(blocks, [&](size_t block) {
+        const size_t first = tiles * block / blocks;
+        alone(in, grid, first, tiles * (block + 1) / blocks - first, residual, out);
+      });
     } else {
-      for (size_t first = 0; first < tiles; first += kSharedTiles)
-        together(in, grid, first, std::min(kSharedTiles, tiles - first), residual, out, parallel);
+      const size_t rounds = (tiles + kSharedTiles - 1) / kSharedTiles;
+      for (size_t round = 0; round < rounds; ++round) {
+        const size_t first = tiles * round / rounds;
+        together(in, grid, first, tiles * (round + 1) / rounds - first, residual, out, parallel);
+      }
     }
   }
 
@@ -176,7 +185,7 @@ class Winograd : public Convolution {
 
   // Lay out one output channel's filters at a position, `kPositions` apart, whose products with inputs up to `most` are
   // summed.
-  void keep(const double* filters, double most, size_t channel, size_t position, float multiplier) {
+  void keep(const double* filters, double most, size_t channel, size_t position) {
     const double whole = kWhole[position / kSide] * kWhole[position % kSide];
     const size_t panel = channel / kPanel, lane = channel % kPanel, place = panel * kPositions + position;
     double sum = 0;
@@ -186,24 +195,18 @@ class Winograd : public Convolution {
       weights_[(place * in_ + from / 2 * 2) * kPanel + lane * 2 + from % 2] = static_cast<int16_t>(weight);
     }
     exact_ = exact_ && sum * most <= std::numeric_limits<int32_t>::max();
-    scale_[place * kPanel + lane] = static_cast<float>(static_cast<double>(multiplier) / whole);
   }
 
-  // Each thread has blocks of its own, from pixels to pixels.
-  void alone(const uint8_t* in, const Grid& grid, size_t tiles, size_t blocks, const uint8_t* residual, uint8_t* out,
-             const Parallel& parallel) const {
-    const size_t even = (tiles + (blocks + 3) / 4 * 4 - 1) / ((blocks + 3) / 4 * 4);
-    const size_t block = (even + kRows - 1) / kRows * kRows, all = panels(finish_.channels());
-    parallel((tiles + block - 1) / block, [&](size_t task) {
-      const size_t first = task * block, count = std::min(block, tiles - first);
-      int16_t* seen = scratch<TilesUse>(kPositions * count * in_);
-      float* sums = scratch<SumsUse>(kPositions * count * kPanel);
-      for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, count * in_, 0, in_);
-      for (size_t panel = 0; panel < all; ++panel) {
-        for (size_t position = 0; position < kPositions; ++position) product(seen, count, panel, position, sums);
-        for (size_t tile = 0; tile < count; ++tile) write(sums, count, tile, grid, first + tile, panel, residual, out);
-      }
-    });
+  // A block of tiles from pixels to pixels, by one thread.
+  void alone(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual,
+             uint8_t* out) const {
+    int16_t* seen = scratch<TilesUse>(kPositions * count * in_);
+    int32_t* sums = scratch<SumsUse>(kPositions * count * kPanel);
+    for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, count * in_, 0, in_);
+    for (size_t panel = 0; panel < panels(finish_.channels()); ++panel) {
+      for (size_t position = 0; position < kPositions; ++position) product(seen, count, panel, position, sums);
+      for (size_t tile = 0; tile < count; ++tile) write(sums, count, tile, grid, first + tile, panel, residual, out);
+    }
   }
 
   // All threads read the same tiles, then each computes some of the panels.
@@ -217,7 +220,7 @@ class Winograd : public Convolution {
     });
     parallel((all + kTogether - 1) / kTogether, [&](size_t task) {
       const size_t start = task * kTogether, end = std::min(start + kTogether, all), size = kPositions * count * kPanel;
-      float* sums = scratch<SumsUse>(kTogether * size);
+      int32_t* sums = scratch<SumsUse>(kTogether * size);
       for (size_t position = 0; position < kPositions; ++position)
         for (size_t panel = start; panel < end; ++panel)
           product(seen, count, panel, position, sums + (panel - start) * size);
@@ -227,9 +230,9 @@ class Winograd : public Convolution {
     });
   }
 
-  void product(const int16_t* seen, size_t count, size_t panel, size_t position, float* sums) const {
+  void product(const int16_t* seen, size_t count, size_t panel, size_t position, int32_t* sums) const {
     const size_t place = panel * kPositions + position;
-    multiply(seen + position * count * in_, count, in_, &weights_[place * in_ * kPanel], &scale_[place * kPanel],
+    multiply(seen + position * count * in_, count, in_, &weights_[place * in_ * kPanel],
              sums + position * count * kPanel);
   }
 
@@ -272,7 +275,7 @@ class Winograd : public Convolution {
   }
 
   // A' m A of one tile and panel, finished, to where it belongs.
-  void write(const float* sums, size_t count, size_t at, const Grid& grid, size_t tile, size_t panel,
+  void write(const int32_t* sums, size_t count, size_t at, const Grid& grid, size_t tile, size_t panel,
              const uint8_t* residual, uint8_t* out) const {
     __m256 found[2][kStep * kStep];
     for (size_t half = 0; half < 2; ++half) {
@@ -280,7 +283,8 @@ class Winograd : public Convolution {
       for (size_t x = 0; x < kSide; ++x) {
         __m256 column[kSide];
         for (size_t y = 0; y < kSide; ++y)
-          column[y] = _mm256_load_ps(sums + ((y * kSide + x) * count + at) * kPanel + half * 8);
+          column[y] = _mm256_cvtepi32_ps(_mm256_load_si256(
+              reinterpret_cast<const __m256i*>(sums + ((y * kSide + x) * count + at) * kPanel + half * 8)));
         transform_output(column, columns + x, kSide);
       }
       for (size_t y = 0; y < kStep; ++y) transform_output(columns + y * kSide, found[half] + y * kStep, 1);
@@ -288,13 +292,13 @@ class Winograd : public Convolution {
     const Shape& shape = grid.shape;
     const size_t image = tile / (grid.across * grid.down), top = tile / grid.across % grid.down * kStep,
                  left = tile % grid.across * kStep, channel = panel * kPanel;
-    const __m256 low = _mm256_load_ps(finish_.offset.data() + channel),
-                 high = _mm256_load_ps(finish_.offset.data() + channel + 8);
+    const float *by = finish_.multiplier.data() + channel, *plus = finish_.offset.data() + channel;
     for (size_t y = 0; y < std::min(kStep, shape.height - top); ++y) {
       for (size_t x = 0; x < std::min(kStep, shape.width - left); ++x) {
         const size_t place =
             ((image * shape.height + top + y) * shape.width + left + x) * finish_.channels() + channel;
-        finish_.store(_mm256_add_ps(found[0][y * kStep + x], low), _mm256_add_ps(found[1][y * kStep + x], high),
+        finish_.store(_mm256_fmadd_ps(found[0][y * kStep + x], _mm256_load_ps(by), _mm256_load_ps(plus)),
+                      _mm256_fmadd_ps(found[1][y * kStep + x], _mm256_load_ps(by + 8), _mm256_load_ps(plus + 8)),
                       residual == nullptr ? nullptr : residual + place, out + place, channel);
       }
     }
@@ -304,8 +308,8 @@ class Winograd : public Convolution {
   uint8_t zero_;
   bool exact_ = true;
   Finish finish_;
+  std::unique_ptr<Convolution> direct_;
   Buffer<int16_t> weights_;  // [panel][position][in / 2][16][2]
-  Buffer<float> scale_;      // [panel][position][16]
 };
 
 }  // namespace
