@@ -60,24 +60,36 @@ class Depthwise : public Convolution {
   // pixel that means 0.
   void find(const uint8_t* in, const Shape& shape, size_t image, size_t top, size_t columns,
             const uint8_t** taps) const {
-    for (size_t place = 0; place < columns; ++place) {
+    const size_t many = pairs() * 2, step = window_.stride_x * finish_.channels();
+    for (size_t place = 0; place < columns; ++place, taps += many) {
+      const size_t left = place * window_.stride_x;
+      if (left >= window_.left + window_.stride_x && left + window_.width <= window_.left + shape.width) {
+        // Like the window before, of which only rows can be outside.
+        for (size_t tap = 0; tap < many; ++tap)
+          taps[tap] = taps[tap - many] == outside_.data() ? outside_.data() : taps[tap - many] + step;
+        continue;
+      }
+      size_t tap = 0;
       for (size_t y = 0; y < window_.height; ++y) {
         const size_t row = top + y - window_.top;  // wraps above the first
         const uint8_t* pixels = in + (image * shape.height + row) * shape.width * finish_.channels();
-        for (size_t x = 0; x < window_.width; ++x) {
-          const size_t column = place * window_.stride_x + x - window_.left;
+        for (size_t x = 0; x < window_.width; ++x, ++tap) {
+          const size_t column = left + x - window_.left;
           const bool inside = row < shape.height && column < shape.width;
-          *taps++ = inside ? pixels + column * finish_.channels() : outside_.data();
+          taps[tap] = inside ? pixels + column * finish_.channels() : outside_.data();
         }
       }
-      if (window_.height * window_.width % 2 != 0) *taps++ = outside_.data();
+      if (tap < many) taps[tap] = outside_.data();
     }
   }
 
-  // A row of the answer in 16 channels. The loop over pairs of taps has to be one that the compiler takes apart.
+  // A row of the answer in 16 channels. The loop over pairs of taps has to be one that the compiler takes apart, and a
+  // function of its own: inlined, its registers are not enough for all that is around it.
   template <size_t count>
-  void whole(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
+  __attribute__((noinline)) void whole(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
     const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * count * 2]);
+    const Panel end = finish_.panel(at);
+    const size_t channels = finish_.channels();
     for (size_t column = 0; column < columns; ++column, taps += 2 * count) {
       __m256i first = _mm256_setzero_si256(), second = first;
 #pragma GCC unroll 8
@@ -88,8 +100,9 @@ class Depthwise : public Convolution {
         second = _mm256_add_epi32(
             second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(stored + 2 * pair + 1)));
       }
-      const size_t place = column * finish_.channels();
-      finish(first, second, at, residual == nullptr ? nullptr : residual + place, out + place);
+      end.store(low(first, second), high(first, second), residual, out);
+      out += channels;
+      if (residual != nullptr) residual += channels;
     }
   }
 
@@ -97,6 +110,7 @@ class Depthwise : public Convolution {
   void any(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
     const size_t count = std::min(kPanel, finish_.channels() - at);
     const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * pairs() * 2]);
+    const Panel end = finish_.panel(at);
     alignas(kPanel) uint8_t one[kPanel] = {}, other[kPanel] = {};
     for (size_t column = 0; column < columns; ++column) {
       __m256i first = _mm256_setzero_si256(), second = first;
@@ -109,19 +123,15 @@ class Depthwise : public Convolution {
         second = _mm256_add_epi32(
             second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(stored + 2 * pair + 1)));
       }
-      const size_t place = column * finish_.channels();
-      finish(first, second, at, residual == nullptr ? nullptr : residual + place, out + place);
+      end.store(low(first, second), high(first, second), residual, out, count);
+      out += finish_.channels();
+      if (residual != nullptr) residual += finish_.channels();
     }
   }
 
-  void finish(__m256i first, __m256i second, size_t at, const uint8_t* residual, uint8_t* out) const {
-    const __m256i low = _mm256_permute2x128_si256(first, second, 0x20);  // channels 0 to 7
-    const __m256i high = _mm256_permute2x128_si256(first, second, 0x31);
-    const float *by = finish_.multiplier.data() + at, *plus = finish_.offset.data() + at;
-    finish_.store(_mm256_fmadd_ps(_mm256_cvtepi32_ps(low), _mm256_load_ps(by), _mm256_load_ps(plus)),
-                  _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), _mm256_load_ps(by + 8), _mm256_load_ps(plus + 8)), residual,
-                  out, at);
-  }
+  // Channels 0 to 7, and 8 to 15.
+  static __m256i low(__m256i first, __m256i second) { return _mm256_permute2x128_si256(first, second, 0x20); }
+  static __m256i high(__m256i first, __m256i second) { return _mm256_permute2x128_si256(first, second, 0x31); }
 
   static __m256i load(const uint8_t* levels) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)));

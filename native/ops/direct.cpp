@@ -52,15 +52,12 @@ __attribute__((noinline)) void compute(const Tile& tile) {
       pin(sums[row][0], sums[row][1]);
     }
   }
-  const Finish& finish = *tile.finish;
-  const float *by = finish.multiplier.data() + tile.at, *plus = finish.offset.data() + tile.at;
+  const Panel panel = tile.finish->panel(tile.at);
+  const size_t channels = tile.finish->channels(), count = channels - tile.at;
 #pragma GCC unroll 8
-  for (size_t row = 0; row < rows; ++row) {
-    const size_t place = row * finish.channels();
-    finish.store(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[row][0]), _mm256_load_ps(by), _mm256_load_ps(plus)),
-                 _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[row][1]), _mm256_load_ps(by + 8), _mm256_load_ps(plus + 8)),
-                 tile.residual == nullptr ? nullptr : tile.residual + place, tile.out + place, tile.at);
-  }
+  for (size_t row = 0; row < rows; ++row)
+    panel.store(sums[row][0], sums[row][1], tile.residual == nullptr ? nullptr : tile.residual + row * channels,
+                tile.out + row * channels, count);
 }
 
 void compute(const Tile& tile, size_t rows) {
@@ -137,34 +134,34 @@ class Direct : public Convolution {
 
   void lay_out_one(const uint8_t* image, const uint8_t* end, const Shape& shape, size_t row, size_t column,
                    uint8_t* to) const {
-    const size_t top = row * window_.stride_y, left = column * window_.stride_x, line = window_.width * in_;
-    // Columns of the window that are left of, and in the picture.
-    const size_t before = window_.left - std::min(window_.left, left);
-    const size_t seen = shape.width + window_.left - std::min(left, shape.width + window_.left);
-    const size_t inside = std::min(window_.width, seen) - std::min({before, window_.width, seen});
-    const uint8_t* from = image + (left + before - window_.left) * in_;
-    for (size_t y = 0; y < window_.height; ++y, to += line) {
+    const size_t top = row * window_.stride_y, left = column * window_.stride_x;
+    const size_t span = window_.width * in_, line = shape.width * in_;
+    if (top >= window_.top && top + window_.height <= window_.top + shape.height && left >= window_.left &&
+        left + window_.width <= window_.left + shape.width) {
+      const uint8_t* from = image + (top - window_.top) * line + (left - window_.left) * in_;
+      for (size_t y = 0; y < window_.height; ++y, from += line, to += span) copy(to, from, span, end);
+      return;
+    }
+    for (size_t y = 0; y < window_.height; ++y) {
       const size_t height = top + y - window_.top;  // wraps above the first
-      if (height >= shape.height || inside == 0) {
-        std::memset(to, zero_, line);
-        continue;
+      for (size_t x = 0; x < window_.width; ++x, to += in_) {
+        const size_t width = left + x - window_.left;
+        if (height < shape.height && width < shape.width)
+          std::memcpy(to, image + height * line + width * in_, in_);
+        else
+          std::memset(to, zero_, in_);
       }
-      copy(to + before * in_, from + height * shape.width * in_, inside * in_, end);
-      if (inside == window_.width) continue;
-      std::memset(to, zero_, before * in_);
-      std::memset(to + (before + inside) * in_, zero_, line - (before + inside) * in_);
     }
   }
 
   // Copies in whole registers, over the end of the row, which is written next: most rows are short.
   static void copy(uint8_t* to, const uint8_t* from, size_t count, const uint8_t* end) {
     constexpr size_t step = sizeof(__m256i);
-    const size_t whole = (count + step - 1) / step * step;
-    if (static_cast<size_t>(end - from) < whole) {
+    if (static_cast<size_t>(end - from) < count + step) {
       std::memcpy(to, from, count);
       return;
     }
-    for (size_t at = 0; at < whole; at += step)
+    for (size_t at = 0; at < count; at += step)
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at),
                           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at)));
   }

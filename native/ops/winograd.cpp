@@ -1,37 +1,25 @@
-// 3x3 filters of stride 1 by Winograd's minimal filtering F(4x4, 3x3): 36 products for 16 pixels instead of 144.
-// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), section 4.3.
+// 3x3 filters of stride 1 by Winograd's minimal filtering (tiles.hpp), in whole numbers.
 //
-//   y = A' [ (G w G') * (B' x B) ] A
-//
-// B' x B of levels is a whole number that fits into 16 bits. So is G w G', times a number for each position that makes its
-// fractions whole: the sums are exact, and the answer is the direct product's. A layer where a sum over channels could
-// leave 32 bits for some picture, which takes very many channels or weights that are all large, is not computed like
-// this. Sums are floats from there on.
+// B' x B of levels fits into 16 bits. So does G w G', times a number for each position that makes its fractions whole: the
+// sums are exact, and the answer is the direct product's. A layer where a sum over channels could leave 32 bits for some
+// picture, which takes very many channels or weights that are all large, is not computed like this. Sums are floats from
+// there on.
 #include <algorithm>
-#include <array>
-#include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "finish.hpp"
+#include "tiles.hpp"
 
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kSide = 6, kStep = 4;  // a tile reads 6x6 pixels and writes 4x4
-constexpr size_t kPositions = kSide * kSide;
 constexpr size_t kRows = 6;                   // of a tile of the product: 6 x 16 sums fill the registers
-constexpr size_t kFewTiles = 8;               // fewer, and reading the weights takes longer than the direct product
 constexpr size_t kManyTiles = 144;            // from so many on, and
 constexpr size_t kFewChannels = 128;          // up to so many channels, each thread has blocks of its own
-constexpr size_t kCachedTiles = 6144;         // of them, times channels, stay in the L2 cache
+constexpr size_t kCached = 108 * 1024;        // of their numbers stay in the L2 cache
 constexpr size_t kSharedTiles = 96;           // that threads work on together otherwise
 constexpr size_t kTogether = 2;               // panels that read the same tiles while these are in the cache
-
-constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                                      {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-constexpr double kWhole[kSide] = {4, 6, 6, 24, 24, 1};  // what makes a row of kFilter whole
-constexpr double kFilter[kSide][3] = {{1. / 4, 0, 0},           {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6},
-                                      {1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6}, {0, 0, 1}};
 
 struct TilesUse {
   using Type = int16_t;
@@ -40,34 +28,24 @@ struct SumsUse {
   using Type = int32_t;
 };
 
-// The largest value at a position, either sign, of levels between -zero and 255 - zero.
-double bound(size_t position, uint8_t zero) {
-  double up = 0, down = 0;
-  for (size_t y = 0; y < kSide; ++y) {
-    for (size_t x = 0; x < kSide; ++x) {
-      const int factor = kInput[position / kSide][y] * kInput[position % kSide][x];
-      (factor > 0 ? up : down) += std::abs(factor);
-    }
-  }
-  const double high = 255.0 - zero, low = zero;
-  return std::max(up * high + down * low, up * low + down * high);
-}
-
 inline __m256i pair(const int16_t* from) {
   int32_t two;
   std::memcpy(&two, from, sizeof two);
   return _mm256_set1_epi32(two);
 }
 
-// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]
+// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]. `next`: the weights that are needed after these, and
+// are fetched meanwhile: there is no pattern in them that a processor would see.
 template <size_t rows>
-__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, int32_t* sums) {
+__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights,
+                                        const int16_t* next, int32_t* sums) {
   __m256i found[rows][2];
 #pragma GCC unroll 8
   for (size_t row = 0; row < rows; ++row) found[row][0] = found[row][1] = _mm256_setzero_si256();
   const auto* by = reinterpret_cast<const __m256i*>(weights);
   for (size_t channel = 0; channel < channels; channel += 2, by += 2) {
     const __m256i left = _mm256_load_si256(by), right = _mm256_load_si256(by + 1);
+    _mm_prefetch(reinterpret_cast<const char*>(next + channel * kPanel), _MM_HINT_T1);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
       const __m256i x = pair(tiles + row * channels + channel);
@@ -84,59 +62,35 @@ __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, c
   }
 }
 
-void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, int32_t* sums) {
-  for (; count >= kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel)
-    multiply<kRows>(tiles, channels, weights, sums);
-  switch (count) {
-    case 1: return multiply<1>(tiles, channels, weights, sums);
-    case 2: return multiply<2>(tiles, channels, weights, sums);
-    case 3: return multiply<3>(tiles, channels, weights, sums);
-    case 4: return multiply<4>(tiles, channels, weights, sums);
-    case 5: return multiply<5>(tiles, channels, weights, sums);
+void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, const int16_t* next,
+              int32_t* sums) {
+  for (; count > kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel)
+    multiply<kRows>(tiles, channels, weights, weights, sums);
+  switch (count) {  // the last ones fetch
+    case 1: return multiply<1>(tiles, channels, weights, next, sums);
+    case 2: return multiply<2>(tiles, channels, weights, next, sums);
+    case 3: return multiply<3>(tiles, channels, weights, next, sums);
+    case 4: return multiply<4>(tiles, channels, weights, next, sums);
+    case 5: return multiply<5>(tiles, channels, weights, next, sums);
+    case 6: return multiply<6>(tiles, channels, weights, next, sums);
     default: return;
   }
 }
 
-// B' of six values of 16 channels each, `step` apart. Sums on the way may leave 16 bits; the result does not.
-inline void transform_input(const __m256i* d, __m256i* out, size_t step) {
-  const auto add = [](__m256i a, __m256i b) { return _mm256_add_epi16(a, b); };
-  const auto sub = [](__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); };
-  const auto four = [](__m256i a) { return _mm256_slli_epi16(a, 2); };
-  const __m256i a = sub(d[4], four(d[2])), b = sub(d[3], four(d[1])), c = sub(d[4], d[2]),
-                e = _mm256_slli_epi16(sub(d[3], d[1]), 1);
-  out[0] = add(sub(four(sub(d[0], d[2])), d[2]), d[4]);
-  out[step] = add(a, b);
-  out[2 * step] = sub(a, b);
-  out[3 * step] = add(c, e);
-  out[4 * step] = sub(c, e);
-  out[5 * step] = add(sub(four(sub(d[1], d[3])), d[3]), d[5]);
-}
-
-// A' of six values of 8 channels each, with the numbers taken out that made filters whole.
-inline void transform_output(const __m256* m, __m256* out, size_t step) {
-  const auto times = [](double factor) { return _mm256_set1_ps(static_cast<float>(factor)); };
-  const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),
-               d = _mm256_sub_ps(m[3], m[4]);
-  const __m256 sixth = times(1. / 6), e = _mm256_mul_ps(a, sixth), f = _mm256_mul_ps(b, sixth);
-  out[0] = _mm256_fmadd_ps(c, times(1. / 24), _mm256_fmadd_ps(m[0], times(1. / 4), e));
-  out[step] = _mm256_fmadd_ps(d, times(2. / 24), f);
-  out[2 * step] = _mm256_fmadd_ps(c, times(4. / 24), e);
-  out[3 * step] = _mm256_add_ps(_mm256_fmadd_ps(d, times(8. / 24), f), m[5]);
-}
-
+template <size_t kStep>
 class Winograd : public Convolution {
+  using Tile = Tiles<kStep>;  // reads kSide x kSide pixels, writes kStep x kStep
+  static constexpr size_t kSide = Tile::kSide, kPositions = kSide * kSide;
+
  public:
   explicit Winograd(const Layer& layer)
-      : in_(layer.in), zero_(layer.x_zero), finish_(layer), direct_(make_direct(layer)),
+      : in_(layer.in), zero_(layer.x_zero), finish_(layer),
         weights_(panels(layer.out) * kPositions * layer.in * kPanel) {
-    std::array<double, kPositions> bounds{};
-    for (size_t position = 0; position < kPositions; ++position) bounds[position] = bound(position, zero_);
-    std::unique_ptr<double[]> filters(new double[in_ * kPositions]);
+    std::unique_ptr<int[]> filters(new int[in_ * kPositions]);
     for (size_t channel = 0; channel < layer.out; ++channel) {
       for (size_t from = 0; from < in_; ++from)
         transform_filter(layer.weights + channel * 9 * in_ + from, in_, &filters[from * kPositions]);
-      for (size_t position = 0; position < kPositions; ++position)
-        keep(&filters[position], bounds[position], channel, position);
+      for (size_t position = 0; position < kPositions; ++position) keep(&filters[position], channel, position);
     }
   }
 
@@ -147,10 +101,8 @@ class Winograd : public Convolution {
            const Parallel& parallel) const override {
     const Grid grid{shape, (shape.width + kStep - 1) / kStep, (shape.height + kStep - 1) / kStep};
     const size_t tiles = shape.images * grid.across * grid.down;
-    if (tiles < kFewTiles) {
-      direct_->run(in, shape, residual, out, parallel);
-    } else if (in_ <= kFewChannels && tiles >= kManyTiles) {
-      const size_t cached = kCachedTiles / in_, blocks = ((tiles + cached - 1) / cached + 3) / 4 * 4;
+    if (in_ <= kFewChannels && tiles >= kManyTiles) {
+      const size_t cached = kCached / kPositions / in_, blocks = ((tiles + cached - 1) / cached + 3) / 4 * 4;
       parallel(blocks, [&](size_t block) {
         const size_t first = tiles * block / blocks;
         alone(in, grid, first, tiles * (block + 1) / blocks - first, residual, out);
@@ -170,31 +122,42 @@ class Winograd : public Convolution {
     size_t across, down;  // tiles
   };
 
-  // G w G' of one filter, whose nine weights are `step` apart.
-  static void transform_filter(const int8_t* w, size_t step, double* out) {
-    double half[kSide][3];
+  // G w G' of one filter, whose nine weights are `step` apart, as whole numbers.
+  static void transform_filter(const int8_t* w, size_t step, int* out) {
+    int half[kSide][3];
     for (size_t row = 0; row < kSide; ++row)
       for (size_t x = 0; x < 3; ++x)
-        half[row][x] = kFilter[row][0] * w[x * step] + kFilter[row][1] * w[(3 + x) * step] +
-                       kFilter[row][2] * w[(6 + x) * step];
+        half[row][x] = Tile::kFilter[row][0] * w[x * step] + Tile::kFilter[row][1] * w[(3 + x) * step] +
+                       Tile::kFilter[row][2] * w[(6 + x) * step];
     for (size_t row = 0; row < kSide; ++row)
       for (size_t column = 0; column < kSide; ++column)
-        out[row * kSide + column] = half[row][0] * kFilter[column][0] + half[row][1] * kFilter[column][1] +
-                                    half[row][2] * kFilter[column][2];
+        out[row * kSide + column] = half[row][0] * Tile::kFilter[column][0] + half[row][1] * Tile::kFilter[column][1] +
+                                    half[row][2] * Tile::kFilter[column][2];
   }
 
-  // Lay out one output channel's filters at a position, `kPositions` apart, whose products with inputs up to `most` are
-  // summed.
-  void keep(const double* filters, double most, size_t channel, size_t position) {
-    const double whole = kWhole[position / kSide] * kWhole[position % kSide];
-    const size_t panel = channel / kPanel, lane = channel % kPanel, place = panel * kPositions + position;
-    double sum = 0;
+  // The largest value of B' x B at a position, either sign, of levels between -zero and 255 - zero.
+  static int64_t largest(size_t position, uint8_t zero) {
+    int64_t up = 0, down = 0;
+    for (size_t y = 0; y < kSide; ++y) {
+      for (size_t x = 0; x < kSide; ++x) {
+        const int factor = Tile::kInput[position / kSide][y] * Tile::kInput[position % kSide][x];
+        (factor > 0 ? up : down) += std::abs(factor);
+      }
+    }
+    const int64_t high = 255 - zero, low = zero;
+    return std::max(up * high + down * low, up * low + down * high);
+  }
+
+  // Lay out one output channel's filters at a position, `kPositions` apart.
+  void keep(const int* filters, size_t channel, size_t position) {
+    const size_t place = channel / kPanel * kPositions + position, lane = channel % kPanel;
+    int64_t sum = 0;
     for (size_t from = 0; from < in_; ++from) {
-      const double weight = std::nearbyint(filters[from * kPositions] * whole);
+      const int weight = filters[from * kPositions];
       sum += std::abs(weight);
       weights_[(place * in_ + from / 2 * 2) * kPanel + lane * 2 + from % 2] = static_cast<int16_t>(weight);
     }
-    exact_ = exact_ && sum * most <= std::numeric_limits<int32_t>::max();
+    exact_ = exact_ && sum * largest(position, zero_) <= std::numeric_limits<int32_t>::max();
   }
 
   // A block of tiles from pixels to pixels, by one thread.
@@ -204,7 +167,8 @@ class Winograd : public Convolution {
     int32_t* sums = scratch<SumsUse>(kPositions * count * kPanel);
     for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, count * in_, 0, in_);
     for (size_t panel = 0; panel < panels(finish_.channels()); ++panel) {
-      for (size_t position = 0; position < kPositions; ++position) product(seen, count, panel, position, sums);
+      for (size_t position = 0; position < kPositions; ++position)
+        product(seen, count, panel, position, panel * kPositions + position + 1, sums);
       for (size_t tile = 0; tile < count; ++tile) write(sums, count, tile, grid, first + tile, panel, residual, out);
     }
   }
@@ -223,16 +187,19 @@ class Winograd : public Convolution {
       int32_t* sums = scratch<SumsUse>(kTogether * size);
       for (size_t position = 0; position < kPositions; ++position)
         for (size_t panel = start; panel < end; ++panel)
-          product(seen, count, panel, position, sums + (panel - start) * size);
+          product(seen, count, panel, position,
+                  panel + 1 < end ? (panel + 1) * kPositions + position : start * kPositions + position + 1,
+                  sums + (panel - start) * size);
       for (size_t panel = start; panel < end; ++panel)
         for (size_t tile = 0; tile < count; ++tile)
           write(sums + (panel - start) * size, count, tile, grid, first + tile, panel, residual, out);
     });
   }
 
-  void product(const int16_t* seen, size_t count, size_t panel, size_t position, int32_t* sums) const {
-    const size_t place = panel * kPositions + position;
-    multiply(seen + position * count * in_, count, in_, &weights_[place * in_ * kPanel],
+  // `next`: panel and position of the weights that are needed after these, as one number.
+  void product(const int16_t* seen, size_t count, size_t panel, size_t position, size_t next, int32_t* sums) const {
+    const size_t place = panel * kPositions + position, size = in_ * kPanel;
+    multiply(seen + position * count * in_, count, in_, &weights_[place * size], weights_.data() + next * size,
              sums + position * count * kPanel);
   }
 
@@ -264,10 +231,10 @@ class Winograd : public Convolution {
                                                              reinterpret_cast<const __m128i*>(from + channel))),
                                                          zero);
         }
-        transform_input(column, half + x, kSide);
+        Tile::input(column, half + x, kSide);
       }
       for (size_t y = 0; y < kSide; ++y) {
-        transform_input(half + y * kSide, whole, 1);
+        Tile::input(half + y * kSide, whole, 1);
         for (size_t x = 0; x < kSide; ++x)
           _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + (y * kSide + x) * step + channel), whole[x]);
       }
@@ -285,21 +252,20 @@ class Winograd : public Convolution {
         for (size_t y = 0; y < kSide; ++y)
           column[y] = _mm256_cvtepi32_ps(_mm256_load_si256(
               reinterpret_cast<const __m256i*>(sums + ((y * kSide + x) * count + at) * kPanel + half * 8)));
-        transform_output(column, columns + x, kSide);
+        Tile::output(column, columns + x, kSide);
       }
-      for (size_t y = 0; y < kStep; ++y) transform_output(columns + y * kSide, found[half] + y * kStep, 1);
+      for (size_t y = 0; y < kStep; ++y) Tile::output(columns + y * kSide, found[half] + y * kStep, 1);
     }
     const Shape& shape = grid.shape;
     const size_t image = tile / (grid.across * grid.down), top = tile / grid.across % grid.down * kStep,
                  left = tile % grid.across * kStep, channel = panel * kPanel;
-    const float *by = finish_.multiplier.data() + channel, *plus = finish_.offset.data() + channel;
+    const Panel end = finish_.panel(channel);
     for (size_t y = 0; y < std::min(kStep, shape.height - top); ++y) {
       for (size_t x = 0; x < std::min(kStep, shape.width - left); ++x) {
         const size_t place =
             ((image * shape.height + top + y) * shape.width + left + x) * finish_.channels() + channel;
-        finish_.store(_mm256_fmadd_ps(found[0][y * kStep + x], _mm256_load_ps(by), _mm256_load_ps(plus)),
-                      _mm256_fmadd_ps(found[1][y * kStep + x], _mm256_load_ps(by + 8), _mm256_load_ps(plus + 8)),
-                      residual == nullptr ? nullptr : residual + place, out + place, channel);
+        end.store(found[0][y * kStep + x], found[1][y * kStep + x], residual == nullptr ? nullptr : residual + place,
+                  out + place, finish_.channels() - channel);
       }
     }
   }
@@ -308,9 +274,15 @@ class Winograd : public Convolution {
   uint8_t zero_;
   bool exact_ = true;
   Finish finish_;
-  std::unique_ptr<Convolution> direct_;
   Buffer<int16_t> weights_;  // [panel][position][in / 2][16][2]
 };
+
+template <size_t step>
+std::unique_ptr<Convolution> made(const Layer& layer) {
+  auto found = std::make_unique<Winograd<step>>(layer);
+  if (!found->exact()) return nullptr;
+  return found;
+}
 
 }  // namespace
 
@@ -318,10 +290,8 @@ std::unique_ptr<Convolution> make_winograd(const Layer& layer) {
   const Window& w = layer.window;
   const bool fits = !layer.depthwise && w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 &&
                     w.top == 1 && w.left == 1 && w.bottom == 1 && w.right == 1 && layer.in % kPanel == 0;
-  if (!fits) return nullptr;
-  auto made = std::make_unique<Winograd>(layer);
-  if (!made->exact()) return nullptr;
-  return made;
+  if (!fits || layer.tile == 0) return nullptr;
+  return layer.tile == 2 ? made<2>(layer) : made<4>(layer);
 }
 
 }  // namespace zoo_ops

@@ -1,0 +1,74 @@
+// Winograd's transforms, for tiles of 4x4 and of 2x2 pixels: y = A' [ (G w G') * (B' x B) ] A.
+// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), sections 4.1 and 4.3.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+
+namespace zoo_ops {
+
+template <size_t step>
+struct Tiles;
+
+// F(4x4, 3x3): 36 products for 16 pixels instead of 144.
+template <>
+struct Tiles<4> {
+  static constexpr size_t kSide = 6;
+  static constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+                                               {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+  // G, whose rows are whole numbers over kWhole.
+  static constexpr int kFilter[kSide][3] = {{1, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
+  static constexpr int kWhole[kSide] = {4, 6, 6, 24, 24, 1};
+
+  // B' of six values of 16 channels each. Sums on the way may leave 16 bits; the result does not.
+  static void input(const __m256i* d, __m256i* out, size_t step) {
+    const auto add = [](__m256i a, __m256i b) { return _mm256_add_epi16(a, b); };
+    const auto sub = [](__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); };
+    const auto four = [](__m256i a) { return _mm256_slli_epi16(a, 2); };
+    const __m256i a = sub(d[4], four(d[2])), b = sub(d[3], four(d[1])), c = sub(d[4], d[2]),
+                  e = _mm256_slli_epi16(sub(d[3], d[1]), 1);
+    out[0] = add(sub(four(sub(d[0], d[2])), d[2]), d[4]);
+    out[step] = add(a, b);
+    out[2 * step] = sub(a, b);
+    out[3 * step] = add(c, e);
+    out[4 * step] = sub(c, e);
+    out[5 * step] = add(sub(four(sub(d[1], d[3])), d[3]), d[5]);
+  }
+
+  // A' of six values of 8 channels each, divided by kWhole.
+  static void output(const __m256* m, __m256* out, size_t step) {
+    const auto times = [](double factor) { return _mm256_set1_ps(static_cast<float>(factor)); };
+    const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),
+                 d = _mm256_sub_ps(m[3], m[4]);
+    const __m256 sixth = times(1. / 6), e = _mm256_mul_ps(a, sixth), f = _mm256_mul_ps(b, sixth);
+    out[0] = _mm256_fmadd_ps(c, times(1. / 24), _mm256_fmadd_ps(m[0], times(1. / 4), e));
+    out[step] = _mm256_fmadd_ps(d, times(2. / 24), f);
+    out[2 * step] = _mm256_fmadd_ps(c, times(4. / 24), e);
+    out[3 * step] = _mm256_add_ps(_mm256_fmadd_ps(d, times(8. / 24), f), m[5]);
+  }
+};
+
+// F(2x2, 3x3): 16 products for 4 pixels instead of 36. Less than half the weights to read, for small maps.
+template <>
+struct Tiles<2> {
+  static constexpr size_t kSide = 4;
+  static constexpr int kInput[kSide][kSide] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
+  static constexpr int kFilter[kSide][3] = {{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 1}};
+  static constexpr int kWhole[kSide] = {1, 2, 2, 1};
+
+  static void input(const __m256i* d, __m256i* out, size_t step) {
+    out[0] = _mm256_sub_epi16(d[0], d[2]);
+    out[step] = _mm256_add_epi16(d[1], d[2]);
+    out[2 * step] = _mm256_sub_epi16(d[2], d[1]);
+    out[3 * step] = _mm256_sub_epi16(d[1], d[3]);
+  }
+
+  static void output(const __m256* m, __m256* out, size_t step) {
+    const __m256 half = _mm256_set1_ps(0.5F);
+    out[0] = _mm256_fmadd_ps(_mm256_add_ps(m[1], m[2]), half, m[0]);
+    out[step] = _mm256_fmsub_ps(_mm256_sub_ps(m[1], m[2]), half, m[3]);
+  }
+};
+
+}  // namespace zoo_ops
