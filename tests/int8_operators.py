@@ -31,9 +31,8 @@ class QConv(OpRun):
 
     def _run(
         self, x, w, multiplier, offset, residual=None, strides=None, pads=None, group=None, x_zero=None,
-        residual_multiplier=None, low=None, high=None, tile=None,
+        residual_multiplier=None, low=None, high=None,
     ):  # fmt: skip
-        assert tile in {0, 2, 4}
         assert (x.dtype, w.dtype, multiplier.dtype, offset.dtype) == (np.uint8, np.int8, np.float32, np.float32)
         seen = _windows(x, w.shape[1:3], strides, pads, x_zero).astype(np.int64) - x_zero
         kernel = w.astype(np.int64)

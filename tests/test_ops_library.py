@@ -49,7 +49,6 @@ def windows(x: npt.NDArray[Any], size: tuple[int, int], strides: tuple[int, int]
     return seen[:, :: strides[0], :: strides[1]].transpose(0, 1, 2, 4, 5, 3)
 
 
-TILES = {"winograd, small map": 2, "too many channels for winograd": 4, "3x3": 0}
 # name: images, height, width, channels in and out, window, stride, pads, depthwise
 LAYERS: dict[str, tuple[int, int, int, int, int, tuple[int, int], int, list[int], bool]] = {
     "winograd": (1, 8, 8, 16, 16, (3, 3), 1, [1, 1, 1, 1], False),
@@ -58,8 +57,7 @@ LAYERS: dict[str, tuple[int, int, int, int, int, tuple[int, int], int, list[int]
     "winograd, blocks of one thread": (2, 30, 29, 32, 40, (3, 3), 1, [1, 1, 1, 1], False),
     "winograd, shared tiles": (7, 16, 15, 144, 48, (3, 3), 1, [1, 1, 1, 1], False),
     "too many channels for winograd": (1, 5, 6, 1536, 16, (3, 3), 1, [1, 1, 1, 1], False),
-    "winograd, small map": (2, 7, 7, 64, 48, (3, 3), 1, [1, 1, 1, 1], False),
-    "3x3": (2, 7, 7, 64, 48, (3, 3), 1, [1, 1, 1, 1], False),
+    "winograd, a small map": (1, 7, 7, 64, 48, (3, 3), 1, [1, 1, 1, 1], False),
     "3x3 of few channels": (2, 9, 8, 3, 18, (3, 3), 1, [1, 1, 1, 1], False),
     "3x3, stride 2": (1, 15, 14, 20, 32, (3, 3), 2, [1, 1, 1, 1], False),
     "3x3, no pads": (1, 6, 6, 16, 16, (3, 3), 1, [0, 0, 0, 0], False),
@@ -101,7 +99,6 @@ def test_convolution(ops: Path, name: str, zero: int) -> None:
             residual_multiplier=0.0 if add is None else 0.37,
             low=low,
             high=high,
-            tile=TILES.get(name, 4),
         )
         assert answer.shape == sums.shape
         # Half a level of rounding, and floats.
@@ -127,7 +124,6 @@ def test_the_largest_sums_stay_in_32_bits(ops: Path) -> None:
         residual_multiplier=0.0,
         low=0,
         high=255,
-        tile=4,
     )
     assert np.abs(answer - np.clip(sums * scale.astype(np.float64), 0, 255)).max() < 0.51
 
@@ -155,21 +151,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"strides": [0, 1]}, "a bad stride"),
     ({"pads": [3, 0, 0, 0]}, "a pad as wide as the window"),
     ({"pads": [0, 0]}, "pads has to be four numbers"),
-    ({"tile": 3}, "tile has to be 0, 2 or 4"),
 ]
 
 
 @pytest.mark.parametrize(("how", "why"), WRONG)
 def test_a_graph_that_makes_no_sense(ops: Path, how: dict[str, Any], why: str) -> None:
     usual = {"strides": [1, 1], "pads": [0] * 4, "group": 1, "x_zero": 0, "residual_multiplier": 0.0}
-    usual |= {"low": 0, "high": 255, "tile": 4} | how
+    usual |= {"low": 0, "high": 255} | how
     x, w, ones = np.zeros((1, 4, 4, 4), np.uint8), np.zeros((8, 3, 3, 4), np.int8), np.ones(8, np.float32)
     with pytest.raises(Exception, match=why):
         run(ops, "QConv", [x], [w, ones, ones], **usual)
 
 
 def test_pictures_that_do_not_fit(ops: Path) -> None:
-    usual: dict[str, Any] = {"strides": [1, 1], "pads": [0] * 4, "group": 1, "x_zero": 0, "low": 0, "high": 255, "tile": 4}
+    usual: dict[str, Any] = {"strides": [1, 1], "pads": [0] * 4, "group": 1, "x_zero": 0, "low": 0, "high": 255}
     w, ones = np.zeros((8, 3, 3, 4), np.int8), np.ones(8, np.float32)
     wrong = {
         (1, 4, 4, 5): "another number of channels",

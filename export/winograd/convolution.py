@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +12,6 @@ from export.winograd.graph import Array, Graph, Levels, attributes
 from export.winograd.operator import Operator
 
 LOWEST, HIGHEST = 0, 255
-SMALL, MIDDLING = 5 * 5, 20 * 20  # pixels of a map
 HEAVIEST = 64  # of a weight: sums of two products with a level fit into 16 bits
 
 
@@ -42,7 +40,7 @@ def convolution(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
         return None
     if conv := graph.maker(name, "Conv"):
         layer = _layer(graph, conv)
-        return None if layer is None else _operator(graph, layer, target, low, high)
+        return None if layer is None else _operator(layer, target, low, high)
     if add := graph.maker(name, "Add"):
         return _with_residual(graph, add, target, low, high)
     return None
@@ -92,7 +90,7 @@ def _with_residual(graph: Graph, add: onnx.NodeProto, target: Levels, low: int, 
     layer, residual = max(
         fit, key=lambda pair: (math.prod(pair[0].weights.shape[1:]), graph.place[pair[0].node.output[0]])
     )
-    return _operator(graph, layer, target, low, high, residual)
+    return _operator(layer, target, low, high, residual)
 
 
 def _same_maps(graph: Graph, first: str, second: str) -> bool:
@@ -166,19 +164,7 @@ def _bias(graph: Graph, name: str) -> Array | None:
     return (levels.astype(np.float64) - zeros.astype(np.float64)) * scales.astype(np.float64)
 
 
-def _tile(layer: _Layer, shape: list[Any] | None) -> int:
-    """The tiles of Winograd's algorithm for a 3x3 convolution: the larger, the fewer products, and the more weights to
-    read, which takes longest where a map is small; 0: none.
-    """
-    pixels = math.prod(shape[2:]) if shape is not None and None not in shape[2:] else 0
-    if layer.weights.shape[1:3] != (3, 3) or layer.group != 1:
-        return 0
-    return 4 if not pixels or pixels >= MIDDLING else 2 if pixels >= SMALL else 0
-
-
-def _operator(
-    graph: Graph, layer: _Layer, target: Levels, low: int, high: int, residual: Levels | None = None
-) -> Operator:
+def _operator(layer: _Layer, target: Levels, low: int, high: int, residual: Levels | None = None) -> Operator:
     about = attributes(layer.node)
     share = 0.0 if residual is None else residual.scale / target.scale
     offset = layer.bias / target.scale + target.zero - share * (0 if residual is None else residual.zero)
@@ -195,7 +181,6 @@ def _operator(
             "residual_multiplier": share,
             "low": low,
             "high": high,
-            "tile": _tile(layer, graph.shape(layer.node.output[0])),
         },
         stored={
             "weights": np.ascontiguousarray(layer.weights),

@@ -32,7 +32,6 @@ struct Layer {
   uint8_t x_zero;             // the level that means 0, and that stands where there is no pixel
   float residual_multiplier;  // 0 where nothing is added
   uint8_t low, high;
-  uint8_t tile;  // 4 or 2: of Winograd's where that fits, 2 for small maps; 0: none
 };
 
 class Convolution {

@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kRows = 6;                 // rows of a tile: 6 x 16 sums fill the registers
 constexpr size_t kBlockBytes = 128 * 1024;  // rows that are laid out at once: a part of the L2 cache
 constexpr size_t kBlockRows = 32 * kRows;
-constexpr size_t kTasks = 8;  // at least, so that two to four threads have equal shares
+constexpr size_t kFewRows = 4 * kRows;  // of a block: fewer, and the weights are read more than used
+constexpr size_t kTasks = 8;            // a multiple of it, so that two, four and eight threads have equal shares
 
 struct RowsUse {
   using Type = uint8_t;
@@ -94,14 +95,15 @@ class Direct : public Convolution {
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
            const Parallel& parallel) const override {
     const size_t rows = shape.images * window_.rows(shape) * window_.columns(shape);
-    const size_t most = std::clamp(kBlockBytes / (quads_ * 4) / kRows * kRows, kRows, kBlockRows);
-    const size_t even = (rows + kTasks - 1) / kTasks;  // small pictures: smaller blocks, but of some tiles each
-    const size_t block = std::min(most, std::max((even + kRows - 1) / kRows, size_t{4}) * kRows);
-    const size_t blocks = (rows + block - 1) / block, all = panels(finish_.channels());
+    const size_t most = std::clamp(kBlockBytes / (quads_ * 4), kRows, kBlockRows);
+    size_t blocks = std::max((rows + most / 2) / most, size_t{1});
+    if (rows >= kTasks * kFewRows) blocks = (blocks + kTasks - 1) / kTasks * kTasks;
+    const size_t all = panels(finish_.channels());
     // Where blocks are few, several tasks lay out the same rows, each for some of the panels.
     const size_t shares = blocks >= kTasks ? 1 : std::clamp(kTasks / blocks, size_t{1}, std::max(all / 4, size_t{1}));
     parallel(blocks * shares, [&](size_t task) {
-      const size_t first = task / shares * block, count = std::min(block, rows - first), share = task % shares;
+      const size_t block = task / shares, share = task % shares;
+      const size_t first = rows * block / blocks, count = rows * (block + 1) / blocks - first;
       const uint8_t* laid = plain_ ? in + first * in_ : lay_out(in, shape, first, count);
       for (size_t panel = all * share / shares; panel < all * (share + 1) / shares; ++panel) {
         for (size_t row = 0; row < count; row += kRows) {

@@ -66,11 +66,6 @@ uint8_t level_of(int64_t value, const char* what) {
   return static_cast<uint8_t>(value);
 }
 
-uint8_t tile_of(int64_t value) {
-  require(value == 0 || value == 2 || value == 4, "tile has to be 0, 2 or 4");
-  return static_cast<uint8_t>(value);
-}
-
 Window window_of(const ort::Api& api, const ort::KernelInfo* info, int64_t height, int64_t width) {
   const std::vector<int64_t> strides = api.attributes(info, "strides"), pads = api.attributes(info, "pads");
   require(strides.size() == 2, "strides has to be two numbers");
@@ -121,8 +116,7 @@ class QConv {
          level_of(api.attribute(info, "x_zero", int64_t{}), "x_zero is no level"),
          api.attribute(info, "residual_multiplier", 0.0F),
          level_of(api.attribute(info, "low", int64_t{}), "low is no level"),
-         level_of(api.attribute(info, "high", int64_t{}), "high is no level"),
-         tile_of(api.attribute(info, "tile", int64_t{}))});
+         level_of(api.attribute(info, "high", int64_t{}), "high is no level")});
   }
 
   void run(const ort::Api& api, ort::Context* context) const {

@@ -1,4 +1,4 @@
-// 3x3 filters of stride 1 by Winograd's minimal filtering (tiles.hpp), in whole numbers.
+// 3x3 filters of stride 1 by Winograd's minimal filtering (tile.hpp), in whole numbers.
 //
 // B' x B of levels fits into 16 bits. So does G w G', times a number for each position that makes its fractions whole: the
 // sums are exact, and the answer is the direct product's. A layer where a sum over channels could leave 32 bits for some
@@ -9,12 +9,14 @@
 #include <limits>
 
 #include "finish.hpp"
-#include "tiles.hpp"
+#include "tile.hpp"
 
 namespace zoo_ops {
 namespace {
 
+constexpr size_t kSide = Tile::kSide, kStep = Tile::kStep, kPositions = kSide * kSide;
 constexpr size_t kRows = 6;                   // of a tile of the product: 6 x 16 sums fill the registers
+constexpr size_t kFewTiles = 8;               // fewer, and reading the weights takes longer than the direct product
 constexpr size_t kManyTiles = 144;            // from so many on, and
 constexpr size_t kFewChannels = 128;          // up to so many channels, each thread has blocks of its own
 constexpr size_t kCached = 108 * 1024;        // of their numbers stay in the L2 cache
@@ -34,18 +36,23 @@ inline __m256i pair(const int16_t* from) {
   return _mm256_set1_epi32(two);
 }
 
-// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]. `next`: the weights that are needed after these, and
-// are fetched meanwhile: there is no pattern in them that a processor would see.
+// Weights that are needed soon and are fetched meanwhile: there is no pattern in their places that a processor would see.
+struct Fetch {
+  const char* from;
+  size_t step;  // bytes for each channel
+};
+
+// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]
 template <size_t rows>
-__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights,
-                                        const int16_t* next, int32_t* sums) {
+__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, Fetch fetch,
+                                        int32_t* sums) {
   __m256i found[rows][2];
 #pragma GCC unroll 8
   for (size_t row = 0; row < rows; ++row) found[row][0] = found[row][1] = _mm256_setzero_si256();
   const auto* by = reinterpret_cast<const __m256i*>(weights);
   for (size_t channel = 0; channel < channels; channel += 2, by += 2) {
     const __m256i left = _mm256_load_si256(by), right = _mm256_load_si256(by + 1);
-    _mm_prefetch(reinterpret_cast<const char*>(next + channel * kPanel), _MM_HINT_T1);
+    _mm_prefetch(fetch.from + channel * fetch.step, _MM_HINT_T1);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
       const __m256i x = pair(tiles + row * channels + channel);
@@ -62,29 +69,27 @@ __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, c
   }
 }
 
+// The same of any number of rows, which fetch `next` together.
 void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, const int16_t* next,
               int32_t* sums) {
-  for (; count > kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel)
-    multiply<kRows>(tiles, channels, weights, weights, sums);
-  switch (count) {  // the last ones fetch
-    case 1: return multiply<1>(tiles, channels, weights, next, sums);
-    case 2: return multiply<2>(tiles, channels, weights, next, sums);
-    case 3: return multiply<3>(tiles, channels, weights, next, sums);
-    case 4: return multiply<4>(tiles, channels, weights, next, sums);
-    case 5: return multiply<5>(tiles, channels, weights, next, sums);
-    case 6: return multiply<6>(tiles, channels, weights, next, sums);
+  const size_t groups = (count + kRows - 1) / kRows, step = sizeof(int16_t) * kPanel / groups;
+  Fetch fetch{reinterpret_cast<const char*>(next), step};
+  for (; count >= kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel, fetch.from += step * channels)
+    multiply<kRows>(tiles, channels, weights, fetch, sums);
+  switch (count) {
+    case 1: return multiply<1>(tiles, channels, weights, fetch, sums);
+    case 2: return multiply<2>(tiles, channels, weights, fetch, sums);
+    case 3: return multiply<3>(tiles, channels, weights, fetch, sums);
+    case 4: return multiply<4>(tiles, channels, weights, fetch, sums);
+    case 5: return multiply<5>(tiles, channels, weights, fetch, sums);
     default: return;
   }
 }
 
-template <size_t kStep>
 class Winograd : public Convolution {
-  using Tile = Tiles<kStep>;  // reads kSide x kSide pixels, writes kStep x kStep
-  static constexpr size_t kSide = Tile::kSide, kPositions = kSide * kSide;
-
  public:
   explicit Winograd(const Layer& layer)
-      : in_(layer.in), zero_(layer.x_zero), finish_(layer),
+      : in_(layer.in), zero_(layer.x_zero), finish_(layer), direct_(make_direct(layer)),
         weights_(panels(layer.out) * kPositions * layer.in * kPanel) {
     std::unique_ptr<int[]> filters(new int[in_ * kPositions]);
     for (size_t channel = 0; channel < layer.out; ++channel) {
@@ -101,7 +106,9 @@ class Winograd : public Convolution {
            const Parallel& parallel) const override {
     const Grid grid{shape, (shape.width + kStep - 1) / kStep, (shape.height + kStep - 1) / kStep};
     const size_t tiles = shape.images * grid.across * grid.down;
-    if (in_ <= kFewChannels && tiles >= kManyTiles) {
+    if (tiles < kFewTiles) {
+      direct_->run(in, shape, residual, out, parallel);
+    } else if (in_ <= kFewChannels && tiles >= kManyTiles) {
       const size_t cached = kCached / kPositions / in_, blocks = ((tiles + cached - 1) / cached + 3) / 4 * 4;
       parallel(blocks, [&](size_t block) {
         const size_t first = tiles * block / blocks;
@@ -168,7 +175,7 @@ class Winograd : public Convolution {
     for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, count * in_, 0, in_);
     for (size_t panel = 0; panel < panels(finish_.channels()); ++panel) {
       for (size_t position = 0; position < kPositions; ++position)
-        product(seen, count, panel, position, panel * kPositions + position + 1, sums);
+        product(seen, count, panel, position, panel * kPositions + position + 2, sums);
       for (size_t tile = 0; tile < count; ++tile) write(sums, count, tile, grid, first + tile, panel, residual, out);
     }
   }
@@ -187,16 +194,15 @@ class Winograd : public Convolution {
       int32_t* sums = scratch<SumsUse>(kTogether * size);
       for (size_t position = 0; position < kPositions; ++position)
         for (size_t panel = start; panel < end; ++panel)
-          product(seen, count, panel, position,
-                  panel + 1 < end ? (panel + 1) * kPositions + position : start * kPositions + position + 1,
-                  sums + (panel - start) * size);
+          product(seen, count, panel, position, panel * kPositions + position + 1, sums + (panel - start) * size);
       for (size_t panel = start; panel < end; ++panel)
         for (size_t tile = 0; tile < count; ++tile)
           write(sums + (panel - start) * size, count, tile, grid, first + tile, panel, residual, out);
     });
   }
 
-  // `next`: panel and position of the weights that are needed after these, as one number.
+  // `next`: panel and position, as one number, of the weights that are needed after the next ones: fetching takes longer
+  // than one product.
   void product(const int16_t* seen, size_t count, size_t panel, size_t position, size_t next, int32_t* sums) const {
     const size_t place = panel * kPositions + position, size = in_ * kPanel;
     multiply(seen + position * count * in_, count, in_, &weights_[place * size], weights_.data() + next * size,
@@ -274,15 +280,9 @@ class Winograd : public Convolution {
   uint8_t zero_;
   bool exact_ = true;
   Finish finish_;
+  std::unique_ptr<Convolution> direct_;  // for small maps
   Buffer<int16_t> weights_;  // [panel][position][in / 2][16][2]
 };
-
-template <size_t step>
-std::unique_ptr<Convolution> made(const Layer& layer) {
-  auto found = std::make_unique<Winograd<step>>(layer);
-  if (!found->exact()) return nullptr;
-  return found;
-}
 
 }  // namespace
 
@@ -290,8 +290,10 @@ std::unique_ptr<Convolution> make_winograd(const Layer& layer) {
   const Window& w = layer.window;
   const bool fits = !layer.depthwise && w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 &&
                     w.top == 1 && w.left == 1 && w.bottom == 1 && w.right == 1 && layer.in % kPanel == 0;
-  if (!fits || layer.tile == 0) return nullptr;
-  return layer.tile == 2 ? made<2>(layer) : made<4>(layer);
+  if (!fits) return nullptr;
+  auto made = std::make_unique<Winograd>(layer);
+  if (!made->exact()) return nullptr;
+  return made;
 }
 
 }  // namespace zoo_ops

@@ -1,5 +1,5 @@
-// Winograd's transforms, for tiles of 4x4 and of 2x2 pixels: y = A' [ (G w G') * (B' x B) ] A.
-// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), sections 4.1 and 4.3.
+// The transforms of Winograd's F(4x4, 3x3), 36 products for 16 pixels instead of 144: y = A' [ (G w G') * (B' x B) ] A.
+// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), section 4.3.
 #pragma once
 
 #include <immintrin.h>
@@ -8,13 +8,9 @@
 
 namespace zoo_ops {
 
-template <size_t step>
-struct Tiles;
-
-// F(4x4, 3x3): 36 products for 16 pixels instead of 144.
-template <>
-struct Tiles<4> {
-  static constexpr size_t kSide = 6;
+// Reads kSide x kSide pixels, writes kStep x kStep.
+struct Tile {
+  static constexpr size_t kSide = 6, kStep = 4;
   static constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
                                                {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
   // G, whose rows are whole numbers over kWhole.
@@ -46,28 +42,6 @@ struct Tiles<4> {
     out[step] = _mm256_fmadd_ps(d, times(2. / 24), f);
     out[2 * step] = _mm256_fmadd_ps(c, times(4. / 24), e);
     out[3 * step] = _mm256_add_ps(_mm256_fmadd_ps(d, times(8. / 24), f), m[5]);
-  }
-};
-
-// F(2x2, 3x3): 16 products for 4 pixels instead of 36. Less than half the weights to read, for small maps.
-template <>
-struct Tiles<2> {
-  static constexpr size_t kSide = 4;
-  static constexpr int kInput[kSide][kSide] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
-  static constexpr int kFilter[kSide][3] = {{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 1}};
-  static constexpr int kWhole[kSide] = {1, 2, 2, 1};
-
-  static void input(const __m256i* d, __m256i* out, size_t step) {
-    out[0] = _mm256_sub_epi16(d[0], d[2]);
-    out[step] = _mm256_add_epi16(d[1], d[2]);
-    out[2 * step] = _mm256_sub_epi16(d[2], d[1]);
-    out[3 * step] = _mm256_sub_epi16(d[1], d[3]);
-  }
-
-  static void output(const __m256* m, __m256* out, size_t step) {
-    const __m256 half = _mm256_set1_ps(0.5F);
-    out[0] = _mm256_fmadd_ps(_mm256_add_ps(m[1], m[2]), half, m[0]);
-    out[step] = _mm256_fmsub_ps(_mm256_sub_ps(m[1], m[2]), half, m[3]);
   }
 };
 
