@@ -28,6 +28,8 @@ struct Tile {
   const uint8_t* rows;
   size_t row_step;
   const int8_t* weights;  // [quads][16][4]
+  const int8_t* fetch;    // those of the next panel, as far as this tile brings them into the cache
+  size_t fetch_step;      // bytes for each quad
   size_t quads;
   const Finish* finish;
   size_t at;  // the panel's first channel
@@ -45,6 +47,7 @@ __attribute__((noinline)) void compute(const Tile& tile) {
   const uint8_t* levels = tile.rows;
   for (size_t quad = 0; quad < tile.quads; ++quad, weights += 2, levels += 4) {
     const __m256i left = _mm256_load_si256(weights), right = _mm256_load_si256(weights + 1);
+    _mm_prefetch(reinterpret_cast<const char*>(tile.fetch + quad * tile.fetch_step), _MM_HINT_T1);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
       const __m256i x = four_levels(levels + row * tile.row_step);
@@ -105,11 +108,13 @@ class Direct : public Convolution {
       const size_t block = task / shares, share = task % shares;
       const size_t first = rows * block / blocks, count = rows * (block + 1) / blocks - first;
       const uint8_t* laid = plain_ ? in + first * in_ : lay_out(in, shape, first, count);
+      const size_t size = quads_ * 4 * kPanel, step = 4 * kPanel / ((count + kRows - 1) / kRows);
       for (size_t panel = all * share / shares; panel < all * (share + 1) / shares; ++panel) {
-        for (size_t row = 0; row < count; row += kRows) {
+        const int8_t* weights = weights_.data() + panel * size;
+        for (size_t row = 0, tile = 0; row < count; row += kRows, ++tile) {
           const size_t place = (first + row) * finish_.channels() + panel * kPanel;
-          compute({laid + row * quads_ * 4, quads_ * 4, &weights_[panel * quads_ * 4 * kPanel], quads_, &finish_,
-                   panel * kPanel, residual == nullptr ? nullptr : residual + place, out + place},
+          compute({laid + row * quads_ * 4, quads_ * 4, weights, weights + size + tile * step * quads_, step, quads_,
+                   &finish_, panel * kPanel, residual == nullptr ? nullptr : residual + place, out + place},
                   std::min(kRows, count - row));
         }
       }
