@@ -13,9 +13,8 @@ struct Tile {
   static constexpr size_t kSide = 6, kStep = 4;
   static constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
                                                {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-  // G, whose rows are whole numbers over kWhole.
-  static constexpr int kFilter[kSide][3] = {{1, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
-  static constexpr int kWhole[kSide] = {4, 6, 6, 24, 24, 1};
+  // G, whose rows are these whole numbers over 4, -6, -6, 24, 24 and 1. `filter` and `output` have both built in.
+  static constexpr int kFilter[kSide][3] = {{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
 
   // B' of six values of 16 channels each. Sums on the way may leave 16 bits; the result does not.
   static void input(const __m256i* d, __m256i* out, size_t step) {
@@ -32,12 +31,27 @@ struct Tile {
     out[5 * step] = add(sub(four(sub(d[1], d[3])), d[3]), d[5]);
   }
 
-  // A' of six values of 8 channels each, divided by kWhole.
+  // Two rows of kFilter, times three values of 16 channels each: which two they are, `rows` says, in the order of kRows.
+  static constexpr size_t kRows[3][2] = {{0, 5}, {1, 2}, {3, 4}};
+  template <size_t rows>
+  static void filter(__m256i a, __m256i b, __m256i c, __m256i* out) {
+    if (rows == 0) {
+      out[0] = a;
+      out[1] = c;
+      return;
+    }
+    const __m256i even = _mm256_add_epi16(a, rows == 1 ? c : _mm256_slli_epi16(c, 2));
+    const __m256i odd = rows == 1 ? b : _mm256_add_epi16(b, b);
+    out[0] = _mm256_add_epi16(even, odd);
+    out[1] = _mm256_sub_epi16(even, odd);
+  }
+
+  // A' of six values of 8 channels each, divided by what made G whole.
   static void output(const __m256* m, __m256* out, size_t step) {
     const auto times = [](double factor) { return _mm256_set1_ps(static_cast<float>(factor)); };
     const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),
                  d = _mm256_sub_ps(m[3], m[4]);
-    const __m256 sixth = times(1. / 6), e = _mm256_mul_ps(a, sixth), f = _mm256_mul_ps(b, sixth);
+    const __m256 sixth = times(-1. / 6), e = _mm256_mul_ps(a, sixth), f = _mm256_mul_ps(b, sixth);
     out[0] = _mm256_fmadd_ps(c, times(1. / 24), _mm256_fmadd_ps(m[0], times(1. / 4), e));
     out[step] = _mm256_fmadd_ps(d, times(2. / 24), f);
     out[2 * step] = _mm256_fmadd_ps(c, times(4. / 24), e);

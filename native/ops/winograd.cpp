@@ -4,6 +4,9 @@
 // sums are exact, and the answer is the direct product's. A layer where a sum over channels could leave 32 bits for some
 // picture, which takes very many channels or weights that are all large, is not computed like this. Sums are floats from
 // there on.
+//
+// Filters are kept as they are, 9 bytes, and become 36 numbers of 16 bits each time that they are used: that takes less
+// time than to read these from memory, where the weights of a whole network lie.
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
@@ -14,16 +17,19 @@
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kSide = Tile::kSide, kStep = Tile::kStep, kPositions = kSide * kSide;
+constexpr size_t kSide = Tile::kSide, kStep = Tile::kStep, kPositions = kSide * kSide, kTaps = 9;
 constexpr size_t kRows = 6;                   // of a tile of the product: 6 x 16 sums fill the registers
-constexpr size_t kFewTiles = 8;               // fewer, and reading the weights takes longer than the direct product
 constexpr size_t kManyTiles = 144;            // from so many on, and
 constexpr size_t kFewChannels = 128;          // up to so many channels, each thread has blocks of its own
 constexpr size_t kCached = 108 * 1024;        // of their numbers stay in the L2 cache
 constexpr size_t kSharedTiles = 96;           // that threads work on together otherwise
-constexpr size_t kTogether = 2;               // panels that read the same tiles while these are in the cache
+constexpr size_t kPairedChannels = 256;       // up to so many channels, the filters of two panels are in the cache at once
+constexpr size_t kApart = 32;                 // numbers: a cache line, or two
 
 struct TilesUse {
+  using Type = int16_t;
+};
+struct FiltersUse {
   using Type = int16_t;
 };
 struct SumsUse {
@@ -36,23 +42,15 @@ inline __m256i pair(const int16_t* from) {
   return _mm256_set1_epi32(two);
 }
 
-// Weights that are needed soon and are fetched meanwhile: there is no pattern in their places that a processor would see.
-struct Fetch {
-  const char* from;
-  size_t step;  // bytes for each channel
-};
-
 // sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]
 template <size_t rows>
-__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, Fetch fetch,
-                                        int32_t* sums) {
+__attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, int32_t* sums) {
   __m256i found[rows][2];
 #pragma GCC unroll 8
   for (size_t row = 0; row < rows; ++row) found[row][0] = found[row][1] = _mm256_setzero_si256();
   const auto* by = reinterpret_cast<const __m256i*>(weights);
   for (size_t channel = 0; channel < channels; channel += 2, by += 2) {
     const __m256i left = _mm256_load_si256(by), right = _mm256_load_si256(by + 1);
-    _mm_prefetch(fetch.from + channel * fetch.step, _MM_HINT_T1);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
       const __m256i x = pair(tiles + row * channels + channel);
@@ -69,19 +67,15 @@ __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, c
   }
 }
 
-// The same of any number of rows, which fetch `next` together.
-void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, const int16_t* next,
-              int32_t* sums) {
-  const size_t groups = (count + kRows - 1) / kRows, step = sizeof(int16_t) * kPanel / groups;
-  Fetch fetch{reinterpret_cast<const char*>(next), step};
-  for (; count >= kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel, fetch.from += step * channels)
-    multiply<kRows>(tiles, channels, weights, fetch, sums);
+void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t* weights, int32_t* sums) {
+  for (; count >= kRows; count -= kRows, tiles += kRows * channels, sums += kRows * kPanel)
+    multiply<kRows>(tiles, channels, weights, sums);
   switch (count) {
-    case 1: return multiply<1>(tiles, channels, weights, fetch, sums);
-    case 2: return multiply<2>(tiles, channels, weights, fetch, sums);
-    case 3: return multiply<3>(tiles, channels, weights, fetch, sums);
-    case 4: return multiply<4>(tiles, channels, weights, fetch, sums);
-    case 5: return multiply<5>(tiles, channels, weights, fetch, sums);
+    case 1: return multiply<1>(tiles, channels, weights, sums);
+    case 2: return multiply<2>(tiles, channels, weights, sums);
+    case 3: return multiply<3>(tiles, channels, weights, sums);
+    case 4: return multiply<4>(tiles, channels, weights, sums);
+    case 5: return multiply<5>(tiles, channels, weights, sums);
     default: return;
   }
 }
@@ -89,13 +83,13 @@ void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t
 class Winograd : public Convolution {
  public:
   explicit Winograd(const Layer& layer)
-      : in_(layer.in), zero_(layer.x_zero), finish_(layer), direct_(make_direct(layer)),
-        weights_(panels(layer.out) * kPositions * layer.in * kPanel) {
-    std::unique_ptr<int[]> filters(new int[in_ * kPositions]);
+      : in_(layer.in), zero_(layer.x_zero), finish_(layer), weights_(panels(layer.out) * layer.in * kTaps * kPanel) {
     for (size_t channel = 0; channel < layer.out; ++channel) {
+      const int8_t* filters = layer.weights + channel * kTaps * in_;
+      exact_ = exact_ && fits(filters);
+      int8_t* panel = weights_.data() + channel / kPanel * in_ * kTaps * kPanel + place(channel % kPanel);
       for (size_t from = 0; from < in_; ++from)
-        transform_filter(layer.weights + channel * 9 * in_ + from, in_, &filters[from * kPositions]);
-      for (size_t position = 0; position < kPositions; ++position) keep(&filters[position], channel, position);
+        for (size_t tap = 0; tap < kTaps; ++tap) panel[(from * kTaps + tap) * kPanel] = filters[tap * in_ + from];
     }
   }
 
@@ -106,10 +100,8 @@ class Winograd : public Convolution {
            const Parallel& parallel) const override {
     const Grid grid{shape, (shape.width + kStep - 1) / kStep, (shape.height + kStep - 1) / kStep};
     const size_t tiles = shape.images * grid.across * grid.down;
-    if (tiles < kFewTiles) {
-      direct_->run(in, shape, residual, out, parallel);
-    } else if (in_ <= kFewChannels && tiles >= kManyTiles) {
-      const size_t cached = kCached / kPositions / in_, blocks = ((tiles + cached - 1) / cached + 3) / 4 * 4;
+    if (in_ <= kFewChannels && tiles >= kManyTiles) {
+      const size_t cached = kCached / kPositions / in_, blocks = std::max((tiles / cached + 2) / 4, size_t{1}) * 4;
       parallel(blocks, [&](size_t block) {
         const size_t first = tiles * block / blocks;
         alone(in, grid, first, tiles * (block + 1) / blocks - first, residual, out);
@@ -129,17 +121,26 @@ class Winograd : public Convolution {
     size_t across, down;  // tiles
   };
 
-  // G w G' of one filter, whose nine weights are `step` apart, as whole numbers.
-  static void transform_filter(const int8_t* w, size_t step, int* out) {
-    int half[kSide][3];
-    for (size_t row = 0; row < kSide; ++row)
-      for (size_t x = 0; x < 3; ++x)
-        half[row][x] = Tile::kFilter[row][0] * w[x * step] + Tile::kFilter[row][1] * w[(3 + x) * step] +
-                       Tile::kFilter[row][2] * w[(6 + x) * step];
-    for (size_t row = 0; row < kSide; ++row)
-      for (size_t column = 0; column < kSide; ++column)
-        out[row * kSide + column] = half[row][0] * Tile::kFilter[column][0] + half[row][1] * Tile::kFilter[column][1] +
-                                    half[row][2] * Tile::kFilter[column][2];
+  // Where unpacking two registers takes a channel from: channels 0 to 7 come out first.
+  static size_t place(size_t lane) { return lane % 4 + lane / 4 % 2 * 8 + lane / 8 * 4; }
+
+  // Whether no sum over the filters of one output channel, [9][in], can leave 32 bits at any position.
+  bool fits(const int8_t* filters) const {
+    int64_t sums[kPositions] = {};
+    for (size_t from = 0; from < in_; ++from) {
+      for (size_t row = 0; row < kSide; ++row) {
+        int half[3];
+        for (size_t x = 0; x < 3; ++x)
+          half[x] = Tile::kFilter[row][0] * filters[x * in_ + from] + Tile::kFilter[row][1] * filters[(3 + x) * in_ + from] +
+                    Tile::kFilter[row][2] * filters[(6 + x) * in_ + from];
+        for (size_t column = 0; column < kSide; ++column)
+          sums[row * kSide + column] += std::abs(Tile::kFilter[column][0] * half[0] + Tile::kFilter[column][1] * half[1] +
+                                                 Tile::kFilter[column][2] * half[2]);
+      }
+    }
+    for (size_t position = 0; position < kPositions; ++position)
+      if (sums[position] * largest(position, zero_) > std::numeric_limits<int32_t>::max()) return false;
+    return true;
   }
 
   // The largest value of B' x B at a position, either sign, of levels between -zero and 255 - zero.
@@ -155,58 +156,109 @@ class Winograd : public Convolution {
     return std::max(up * high + down * low, up * low + down * high);
   }
 
-  // Lay out one output channel's filters at a position, `kPositions` apart.
-  void keep(const int* filters, size_t channel, size_t position) {
-    const size_t place = channel / kPanel * kPositions + position, lane = channel % kPanel;
-    int64_t sum = 0;
-    for (size_t from = 0; from < in_; ++from) {
-      const int weight = filters[from * kPositions];
-      sum += std::abs(weight);
-      weights_[(place * in_ + from / 2 * 2) * kPanel + lane * 2 + from % 2] = static_cast<int16_t>(weight);
+  // From one position to the next, in numbers: what lies a power of two apart would all want the same place in the cache.
+  static size_t apart(size_t numbers) { return numbers + kApart; }
+  size_t filter_step() const { return apart(in_ * kPanel); }
+  size_t tile_step(size_t count) const { return apart(count * in_); }
+  static size_t sum_step(size_t count) { return apart(count * kPanel); }
+
+  // G w G' of a panel at two rows of positions: [12][in / 2][16][2].
+  template <size_t rows>
+  __attribute__((noinline)) void expand(size_t panel, int16_t* out) const {
+    const int8_t* weights = weights_.data() + panel * in_ * kTaps * kPanel;
+    for (size_t channel = 0; channel < in_; channel += 2, weights += 2 * kTaps * kPanel, out += 2 * kPanel) {
+      __m256i halves[2][3][2];  // of two channels: three columns of the two rows
+#pragma GCC unroll 2
+      for (size_t one = 0; one < 2; ++one) {
+#pragma GCC unroll 3
+        for (size_t x = 0; x < 3; ++x) {
+          const int8_t* column = weights + (one * kTaps + x) * kPanel;
+          Tile::filter<rows>(load(column), load(column + 3 * kPanel), load(column + 6 * kPanel), halves[one][x]);
+        }
+      }
+#pragma GCC unroll 2
+      for (size_t row = 0; row < 2; ++row) {
+        __m256i whole[2][kSide];
+#pragma GCC unroll 2
+        for (size_t one = 0; one < 2; ++one) {
+          const __m256i a = halves[one][0][row], b = halves[one][1][row], c = halves[one][2][row];
+          whole[one][0] = a;
+          whole[one][5] = c;
+          Tile::filter<1>(a, b, c, whole[one] + 1);
+          Tile::filter<2>(a, b, c, whole[one] + 3);
+        }
+#pragma GCC unroll 6
+        for (size_t x = 0; x < kSide; ++x) {
+          auto* to = reinterpret_cast<__m256i*>(out + (row * kSide + x) * filter_step());
+          _mm256_store_si256(to, _mm256_unpacklo_epi16(whole[0][x], whole[1][x]));
+          _mm256_store_si256(to + 1, _mm256_unpackhi_epi16(whole[0][x], whole[1][x]));
+        }
+      }
     }
-    exact_ = exact_ && sum * largest(position, zero_) <= std::numeric_limits<int32_t>::max();
   }
 
-  // A block of tiles from pixels to pixels, by one thread.
+  static __m256i load(const int8_t* weights) {
+    return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(weights)));
+  }
+
+  // The products of `count` tiles with the panels from `start` to `end` at two rows of positions: `sums` has
+  // [panels][36][count][16]. Panels that share a position read the same tiles while these are in the cache.
+  template <size_t rows>
+  void products(const int16_t* seen, size_t count, size_t start, size_t end, int32_t* sums) const {
+    const size_t size = 2 * kSide * filter_step();
+    int16_t* expanded = scratch<FiltersUse>((end - start) * size);
+    for (size_t panel = start; panel < end; ++panel) expand<rows>(panel, expanded + (panel - start) * size);
+    for (size_t at = 0; at < 2 * kSide; ++at) {
+      const size_t position = Tile::kRows[rows][at / kSide] * kSide + at % kSide;
+      for (size_t panel = 0; panel < end - start; ++panel)
+        multiply(seen + position * tile_step(count), count, in_, expanded + panel * size + at * filter_step(),
+                 sums + (panel * kPositions + position) * sum_step(count));
+      fetch(end, rows * 2 * kSide + at);
+    }
+  }
+
+  // One of 36 parts of the next panel's weights: they come from memory, which takes as long as all of these products.
+  void fetch(size_t panel, size_t part) const {
+    const size_t size = in_ * kTaps * kPanel / kPositions;
+    const int8_t* from = weights_.data() + panel * kPositions * size + part * size;
+    for (size_t at = 0; at < size; at += kAlignment)
+      _mm_prefetch(reinterpret_cast<const char*>(from + at), _MM_HINT_T1);
+  }
+
+  // The tiles from `first` on with some panels, from transformed pixels to levels.
+  void finish(const int16_t* seen, const Grid& grid, size_t first, size_t count, size_t start, size_t end,
+              const uint8_t* residual, uint8_t* out) const {
+    const size_t size = kPositions * sum_step(count);
+    int32_t* sums = scratch<SumsUse>((end - start) * size);
+    products<0>(seen, count, start, end, sums);
+    products<1>(seen, count, start, end, sums);
+    products<2>(seen, count, start, end, sums);
+    for (size_t panel = start; panel < end; ++panel)
+      for (size_t tile = 0; tile < count; ++tile)
+        write(sums + (panel - start) * size, count, tile, grid, first + tile, panel, residual, out);
+  }
+
+  // A block of tiles from pixels to levels, by one thread.
   void alone(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual,
              uint8_t* out) const {
-    int16_t* seen = scratch<TilesUse>(kPositions * count * in_);
-    int32_t* sums = scratch<SumsUse>(kPositions * count * kPanel);
-    for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, count * in_, 0, in_);
-    for (size_t panel = 0; panel < panels(finish_.channels()); ++panel) {
-      for (size_t position = 0; position < kPositions; ++position)
-        product(seen, count, panel, position, panel * kPositions + position + 2, sums);
-      for (size_t tile = 0; tile < count; ++tile) write(sums, count, tile, grid, first + tile, panel, residual, out);
-    }
+    int16_t* seen = scratch<TilesUse>(kPositions * tile_step(count));
+    for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, tile_step(count), 0, in_);
+    for (size_t panel = 0; panel < panels(finish_.channels()); ++panel)
+      finish(seen, grid, first, count, panel, panel + 1, residual, out);
   }
 
   // All threads read the same tiles, then each computes some of the panels.
   void together(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual, uint8_t* out,
                 const Parallel& parallel) const {
-    int16_t* seen = scratch<TilesUse>(kPositions * count * in_);
-    const size_t slices = in_ / kPanel, all = panels(finish_.channels());
-    parallel(slices, [&](size_t slice) {
+    int16_t* seen = scratch<TilesUse>(kPositions * tile_step(count));
+    const size_t all = panels(finish_.channels()), group = in_ <= kPairedChannels ? 2 : 1;
+    parallel(in_ / kPanel, [&](size_t slice) {
       for (size_t tile = 0; tile < count; ++tile)
-        read(in, grid, first + tile, seen + tile * in_, count * in_, slice * kPanel, (slice + 1) * kPanel);
+        read(in, grid, first + tile, seen + tile * in_, tile_step(count), slice * kPanel, (slice + 1) * kPanel);
     });
-    parallel((all + kTogether - 1) / kTogether, [&](size_t task) {
-      const size_t start = task * kTogether, end = std::min(start + kTogether, all), size = kPositions * count * kPanel;
-      int32_t* sums = scratch<SumsUse>(kTogether * size);
-      for (size_t position = 0; position < kPositions; ++position)
-        for (size_t panel = start; panel < end; ++panel)
-          product(seen, count, panel, position, panel * kPositions + position + 1, sums + (panel - start) * size);
-      for (size_t panel = start; panel < end; ++panel)
-        for (size_t tile = 0; tile < count; ++tile)
-          write(sums + (panel - start) * size, count, tile, grid, first + tile, panel, residual, out);
+    parallel((all + group - 1) / group, [&](size_t task) {
+      finish(seen, grid, first, count, task * group, std::min((task + 1) * group, all), residual, out);
     });
-  }
-
-  // `next`: panel and position, as one number, of the weights that are needed after the next ones: fetching takes longer
-  // than one product.
-  void product(const int16_t* seen, size_t count, size_t panel, size_t position, size_t next, int32_t* sums) const {
-    const size_t place = panel * kPositions + position, size = in_ * kPanel;
-    multiply(seen + position * count * in_, count, in_, &weights_[place * size], weights_.data() + next * size,
-             sums + position * count * kPanel);
   }
 
   // B' x B of one tile, of the channels from `start` to `end`: position p goes to out[p * step].
@@ -257,7 +309,7 @@ class Winograd : public Convolution {
         __m256 column[kSide];
         for (size_t y = 0; y < kSide; ++y)
           column[y] = _mm256_cvtepi32_ps(_mm256_load_si256(
-              reinterpret_cast<const __m256i*>(sums + ((y * kSide + x) * count + at) * kPanel + half * 8)));
+              reinterpret_cast<const __m256i*>(sums + (y * kSide + x) * sum_step(count) + at * kPanel + half * 8)));
         Tile::output(column, columns + x, kSide);
       }
       for (size_t y = 0; y < kStep; ++y) Tile::output(columns + y * kSide, found[half] + y * kStep, 1);
@@ -280,8 +332,7 @@ class Winograd : public Convolution {
   uint8_t zero_;
   bool exact_ = true;
   Finish finish_;
-  std::unique_ptr<Convolution> direct_;  // for small maps
-  Buffer<int16_t> weights_;  // [panel][position][in / 2][16][2]
+  Buffer<int8_t> weights_;  // [panel][in][9][16, as `place` says]
 };
 
 }  // namespace
