@@ -23,6 +23,7 @@ constexpr size_t kManyTiles = 144;            // from so many on, and
 constexpr size_t kFewChannels = 128;          // up to so many channels, each thread has blocks of its own
 constexpr size_t kCached = 108 * 1024;        // of their numbers stay in the L2 cache
 constexpr size_t kSharedTiles = 96;           // that threads work on together otherwise
+constexpr size_t kTasks = 8;                  // in which they are read then
 constexpr size_t kPairedChannels = 256;       // up to so many channels, the filters of two panels are in the cache at once
 constexpr size_t kApart = 32;                 // numbers: a cache line, or two
 
@@ -242,7 +243,7 @@ class Winograd : public Convolution {
   void alone(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual,
              uint8_t* out) const {
     int16_t* seen = scratch<TilesUse>(kPositions * tile_step(count));
-    for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, tile_step(count), 0, in_);
+    for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, tile_step(count));
     for (size_t panel = 0; panel < panels(finish_.channels()); ++panel)
       finish(seen, grid, first, count, panel, panel + 1, residual, out);
   }
@@ -251,19 +252,22 @@ class Winograd : public Convolution {
   void together(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual, uint8_t* out,
                 const Parallel& parallel) const {
     int16_t* seen = scratch<TilesUse>(kPositions * tile_step(count));
-    const size_t all = panels(finish_.channels()), group = in_ <= kPairedChannels ? 2 : 1;
-    parallel(in_ / kPanel, [&](size_t slice) {
-      for (size_t tile = 0; tile < count; ++tile)
-        read(in, grid, first + tile, seen + tile * in_, tile_step(count), slice * kPanel, (slice + 1) * kPanel);
+    const size_t slices = std::min(count, kTasks);
+    parallel(slices, [&](size_t slice) {
+      for (size_t tile = count * slice / slices; tile < count * (slice + 1) / slices; ++tile)
+        read(in, grid, first + tile, seen + tile * in_, tile_step(count));
     });
-    parallel((all + group - 1) / group, [&](size_t task) {
-      finish(seen, grid, first, count, task * group, std::min((task + 1) * group, all), residual, out);
+    const size_t all = panels(finish_.channels()), group = in_ <= kPairedChannels ? 2 : 1;
+    const size_t tasks = (all + group - 1) / group, half = (tasks + 1) / 2;
+    parallel(tasks, [&](size_t task) {
+      // Panels that lie side by side share cache lines: two threads that work at the same time take distant ones.
+      const size_t start = (task / 2 + task % 2 * half) * group;
+      finish(seen, grid, first, count, start, std::min(start + group, all), residual, out);
     });
   }
 
-  // B' x B of one tile, of the channels from `start` to `end`: position p goes to out[p * step].
-  void read(const uint8_t* in, const Grid& grid, size_t tile, int16_t* out, size_t step, size_t start,
-            size_t end) const {
+  // B' x B of one tile: position p goes to out[p * step].
+  void read(const uint8_t* in, const Grid& grid, size_t tile, int16_t* out, size_t step) const {
     const Shape& shape = grid.shape;
     const size_t image = tile / (grid.across * grid.down);
     const auto top = static_cast<ptrdiff_t>(tile / grid.across % grid.down * kStep) - 1;
@@ -278,7 +282,7 @@ class Winograd : public Convolution {
                               : nullptr;
       }
     const __m256i zero = _mm256_set1_epi16(zero_);
-    for (size_t channel = start; channel < end; channel += kPanel) {
+    for (size_t channel = 0; channel < in_; channel += kPanel) {
       __m256i half[kPositions], whole[kSide];
       for (size_t x = 0; x < kSide; ++x) {
         __m256i column[kSide];
