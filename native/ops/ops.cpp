@@ -1,6 +1,8 @@
 // The operators of the domain "zoo.int8" (docs/winograd.md) for ONNX Runtime, which loads this library by
 // SessionOptions.register_custom_ops_library. Pixels are uint8 [image][row][column][channel].
 #include <array>
+#include <atomic>
+#include <new>
 #include <string>
 
 #include "convolution.hpp"
@@ -29,8 +31,23 @@ class Pool : public Parallel {
   Pool(const ort::Api& api, const ort::Context* context) : api_(api), context_(context) {}
 
  private:
+  // A task needs memory, and no exception may pass ONNX Runtime's threads.
   void run(size_t count, void (*task)(void*, size_t), void* self) const override {
-    api_.parallel_for(context_, task, count, self);
+    struct Job {
+      void (*task)(void*, size_t);
+      void* self;
+      std::atomic<bool> failed{false};
+    } job{task, self};
+    const auto guarded = [](void* given, size_t part) {
+      auto& mine = *static_cast<Job*>(given);
+      try {
+        mine.task(mine.self, part);
+      } catch (const std::bad_alloc&) {
+        mine.failed = true;
+      }
+    };
+    api_.parallel_for(context_, guarded, count, &job);
+    if (job.failed) throw std::bad_alloc();
   }
 
   const ort::Api& api_;

@@ -1,6 +1,8 @@
 // Work in parts, side by side, and memory to do it in.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -11,7 +13,7 @@
 namespace zoo_ops {
 
 // The threads of whoever calls. `task` is called once with each number below `count`, in any order and from any thread;
-// all calls are over when this returns. Tasks throw nothing.
+// all calls are over when this returns. Tasks throw nothing but std::bad_alloc.
 class Parallel {
  public:
   virtual ~Parallel() = default;
@@ -26,7 +28,8 @@ class Parallel {
 };
 
 constexpr size_t kAlignment = 64;  // a cache line, and what aligned loads need
-constexpr size_t kSlack = 64;      // bytes behind every buffer that may be read or written and mean nothing
+constexpr size_t kHugePage = 2 << 20;
+constexpr size_t kSlack = 64;  // bytes behind every buffer that may be read or written and mean nothing
 
 struct Free {
   void operator()(void* memory) const { std::free(memory); }
@@ -37,10 +40,11 @@ template <typename T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(size_t count) {
-    const size_t bytes = (count * sizeof(T) + kSlack + kAlignment - 1) / kAlignment * kAlignment;
-    memory_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
+  explicit Buffer(size_t count, size_t alignment = kAlignment) {
+    const size_t bytes = (count * sizeof(T) + kSlack + alignment - 1) / alignment * alignment;
+    memory_.reset(static_cast<T*>(std::aligned_alloc(alignment, bytes)));
     if (memory_ == nullptr) throw std::bad_alloc();
+    if (alignment == kHugePage) madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish: nothing depends on it
     std::memset(memory_.get(), 0, bytes);
     count_ = count;
   }
@@ -53,13 +57,14 @@ class Buffer {
   size_t count_ = 0;
 };
 
-// Memory of this thread that is there until the next call with the same `Use`: no allocation once it has grown.
+// Memory of this thread that is there until the next call with the same `Use`: no allocation once it has grown. In huge
+// pages, because a tile's 36 numbers lie on as many small ones.
 template <typename Use>
 typename Use::Type* scratch(size_t count) {
   thread_local Buffer<typename Use::Type> kept;
   if (kept.size() < count) {
     kept = {};
-    kept = Buffer<typename Use::Type>(count);
+    kept = Buffer<typename Use::Type>(count, kHugePage);
   }
   return kept.data();
 }
