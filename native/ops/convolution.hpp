@@ -32,6 +32,8 @@ struct Layer {
   uint8_t x_zero;             // the level that means 0, and that stands where there is no pixel
   float residual_multiplier;  // 0 where nothing is added
   uint8_t low, high;
+
+  size_t depth() const { return window.height * window.width * (depthwise ? 1 : in); }  // products for a sum
 };
 
 class Convolution {

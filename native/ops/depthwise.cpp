@@ -6,7 +6,7 @@
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kTapsAtOnce = 9;  // 3x3: the weights of a panel stay in registers along a row
+constexpr size_t kTapsAtOnce = 9;  // 3x3: a loop that the compiler takes apart
 
 struct TapsUse {
   using Type = const uint8_t*;
@@ -15,22 +15,18 @@ struct TapsUse {
 class Depthwise : public Convolution {
  public:
   explicit Depthwise(const Layer& layer)
-      : window_(layer.window), zero_(layer.x_zero), finish_(layer),
+      : window_(layer.window), finish_(layer),
         outside_(panels(layer.in) * kPanel),
         weights_(panels(layer.in) * pairs() * 2 * kPanel) {
-    const size_t taps = window_.height * window_.width;
+    const size_t taps = layer.depth();
     for (size_t channel = 0; channel < layer.in; ++channel) {
-      outside_[channel] = zero_;
+      outside_[channel] = layer.x_zero;
       for (size_t tap = 0; tap < taps; ++tap) {
         int16_t* pair = &weights_[(channel / kPanel * pairs() + tap / 2) * 2 * kPanel];
         pair[place(channel % kPanel) * 2 + tap % 2] = layer.weights[channel * taps + tap];
       }
     }
-    finish_.subtract_zero(zero_, [&](size_t channel) {
-      double sum = 0;
-      for (size_t tap = 0; tap < taps; ++tap) sum += layer.weights[channel * taps + tap];
-      return sum;
-    });
+    finish_.subtract_zero(layer);
   }
 
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
@@ -86,7 +82,8 @@ class Depthwise : public Convolution {
   // A row of the answer in 16 channels. The loop over pairs of taps has to be one that the compiler takes apart, and a
   // function of its own: inlined, its registers are not enough for all that is around it.
   template <size_t count>
-  __attribute__((noinline)) void whole(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
+  __attribute__((noinline)) void whole(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual,
+                                       uint8_t* out) const {
     const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * count * 2]);
     const Panel end = finish_.panel(at);
     const size_t channels = finish_.channels();
@@ -94,11 +91,7 @@ class Depthwise : public Convolution {
       __m256i first = _mm256_setzero_si256(), second = first;
 #pragma GCC unroll 8
       for (size_t pair = 0; pair < count; ++pair) {
-        const __m256i a = load(taps[2 * pair] + at), b = load(taps[2 * pair + 1] + at);
-        first = _mm256_add_epi32(
-            first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(stored + 2 * pair)));
-        second = _mm256_add_epi32(
-            second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(stored + 2 * pair + 1)));
+        add(load(taps[2 * pair] + at), load(taps[2 * pair + 1] + at), stored + 2 * pair, first, second);
       }
       end.store(low(first, second), high(first, second), residual, out);
       out += channels;
@@ -117,16 +110,18 @@ class Depthwise : public Convolution {
       for (size_t pair = 0; pair < pairs(); ++pair, taps += 2) {
         std::memcpy(one, *taps + at, count);
         std::memcpy(other, taps[1] + at, count);
-        const __m256i a = load(one), b = load(other);
-        first = _mm256_add_epi32(
-            first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(stored + 2 * pair)));
-        second = _mm256_add_epi32(
-            second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(stored + 2 * pair + 1)));
+        add(load(one), load(other), stored + 2 * pair, first, second);
       }
       end.store(low(first, second), high(first, second), residual, out, count);
       out += finish_.channels();
       if (residual != nullptr) residual += finish_.channels();
     }
+  }
+
+  // Two taps of 16 channels times their weights.
+  static void add(__m256i a, __m256i b, const __m256i* weights, __m256i& first, __m256i& second) {
+    first = _mm256_add_epi32(first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(weights)));
+    second = _mm256_add_epi32(second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(weights + 1)));
   }
 
   // Channels 0 to 7, and 8 to 15.
@@ -138,7 +133,6 @@ class Depthwise : public Convolution {
   }
 
   Window window_;
-  uint8_t zero_;
   Finish finish_;
   Buffer<uint8_t> outside_;
   Buffer<int16_t> weights_;  // [panel][pair of taps][16, as `place` says][2]

@@ -18,12 +18,6 @@ struct RowsUse {
   using Type = uint8_t;
 };
 
-inline __m256i four_levels(const uint8_t* from) {
-  int32_t four;
-  std::memcpy(&four, from, sizeof four);
-  return _mm256_set1_epi32(four);
-}
-
 struct Tile {
   const uint8_t* rows;
   size_t row_step;
@@ -50,7 +44,7 @@ __attribute__((noinline)) void compute(const Tile& tile) {
     _mm_prefetch(reinterpret_cast<const char*>(tile.fetch + quad * tile.fetch_step), _MM_HINT_T1);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
-      const __m256i x = four_levels(levels + row * tile.row_step);
+      const __m256i x = repeat(levels + row * tile.row_step);
       sums[row][0] = _mm256_add_epi32(sums[row][0], _mm256_madd_epi16(_mm256_maddubs_epi16(x, left), ones));
       sums[row][1] = _mm256_add_epi32(sums[row][1], _mm256_madd_epi16(_mm256_maddubs_epi16(x, right), ones));
       pin(sums[row][0], sums[row][1]);
@@ -79,7 +73,7 @@ class Direct : public Convolution {
  public:
   explicit Direct(const Layer& layer)
       : window_(layer.window), in_(layer.in), zero_(layer.x_zero), finish_(layer) {
-    const size_t depth = window_.height * window_.width * in_;
+    const size_t depth = layer.depth();
     quads_ = (depth + 3) / 4;
     plain_ = depth == in_ && in_ % 4 == 0 && window_.stride_y == 1 && window_.stride_x == 1 &&
              window_.top + window_.bottom + window_.left + window_.right == 0;
@@ -88,11 +82,7 @@ class Direct : public Convolution {
       int8_t* panel = &weights_[channel / kPanel * quads_ * 4 * kPanel + channel % kPanel * 4];
       for (size_t at = 0; at < depth; ++at) panel[at / 4 * 4 * kPanel + at % 4] = layer.weights[channel * depth + at];
     }
-    finish_.subtract_zero(zero_, [&](size_t channel) {
-      double sum = 0;
-      for (size_t at = 0; at < depth; ++at) sum += layer.weights[channel * depth + at];
-      return sum;
-    });
+    finish_.subtract_zero(layer);
   }
 
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,

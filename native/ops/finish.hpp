@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
 #include "convolution.hpp"
@@ -73,18 +74,18 @@ class Finish {
     std::memcpy(multiplier_.data(), layer.multiplier, layer.out * sizeof(float));
     std::memcpy(offset_.data(), layer.offset, layer.out * sizeof(float));
     // A level beyond 2^31 would be stored as 0. Only a multiplier that makes no sense gives one.
-    const size_t depth = layer.window.height * layer.window.width * (layer.depthwise ? 1 : layer.in);
-    const float largest = 255.0F * 64.0F * static_cast<float>(depth);
+    const float largest = 255.0F * 64.0F * static_cast<float>(layer.depth());
     for (size_t channel = 0; channel < channels_; ++channel)
       if (!(std::abs(multiplier_[channel]) * largest + std::abs(offset_[channel]) < kLargest))
         throw std::invalid_argument("a multiplier or an offset is out of all proportion");
   }
 
-  // Sums over (x - x_zero) * w from sums over x * w: `weights` gives each channel's sum of weights.
-  template <typename WeightSum>
-  void subtract_zero(uint8_t zero, WeightSum&& weights) {
+  // From now on the sums that are stored are those over x * w, and not over (x - x_zero) * w.
+  void subtract_zero(const Layer& layer) {
     for (size_t channel = 0; channel < channels_; ++channel) {
-      const double shift = static_cast<double>(multiplier_[channel]) * zero * weights(channel);
+      const int8_t* weights = layer.weights + channel * layer.depth();
+      const double sum = std::accumulate(weights, weights + layer.depth(), 0.0);
+      const double shift = static_cast<double>(multiplier_[channel]) * layer.x_zero * sum;
       offset_[channel] = static_cast<float>(static_cast<double>(offset_[channel]) - shift);
     }
   }
@@ -102,6 +103,13 @@ class Finish {
   float residual_multiplier_;
   uint8_t low_, high_;
 };
+
+// Four bytes, four levels or two numbers of 16 bits, eight times.
+inline __m256i repeat(const void* from) {
+  int32_t four;
+  std::memcpy(&four, from, sizeof four);
+  return _mm256_set1_epi32(four);
+}
 
 // Keeps the compiler from moving a later row's work in front of this one's, for which it has too few registers.
 inline void pin(__m256i& a, __m256i& b) { asm volatile("" : "+x"(a), "+x"(b)); }

@@ -37,12 +37,6 @@ struct SumsUse {
   using Type = int32_t;
 };
 
-inline __m256i pair(const int16_t* from) {
-  int32_t two;
-  std::memcpy(&two, from, sizeof two);
-  return _mm256_set1_epi32(two);
-}
-
 // sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]
 template <size_t rows>
 __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, int32_t* sums) {
@@ -54,7 +48,7 @@ __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, c
     const __m256i left = _mm256_load_si256(by), right = _mm256_load_si256(by + 1);
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
-      const __m256i x = pair(tiles + row * channels + channel);
+      const __m256i x = repeat(tiles + row * channels + channel);
       found[row][0] = _mm256_add_epi32(found[row][0], _mm256_madd_epi16(x, left));
       found[row][1] = _mm256_add_epi32(found[row][1], _mm256_madd_epi16(x, right));
       pin(found[row][0], found[row][1]);
