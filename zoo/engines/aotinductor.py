@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines import sidecar
+from zoo.engines.backend import in_batches
 from zoo.engines.cuda import gpu_number
 from zoo.engines.machine import cores, cpu_model, instructions
 from zoo.engines.sidecar import Processor, Sidecar
@@ -73,9 +74,7 @@ class AotInductor:
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the package takes go in several batches."""
-        most = self.about.batch[2]
-        parts = [self._answer(images[start : start + most]) for start in range(0, len(images), most)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return in_batches(self._answer, images, self.about.batch[2])
 
     def _answer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         if self._lanes is not None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +58,14 @@ class Backend(Protocol):
     def versions(self) -> dict[str, Any]:
         """Name and version of the library, and what it reports about itself."""
         ...
+
+
+def in_batches(
+    answer: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]], images: npt.NDArray[np.uint8], most: int
+) -> npt.NDArray[np.float32]:
+    """The answers of an engine that takes at most so many images at a time."""
+    parts = [answer(images[start : start + most]) for start in range(0, len(images), most)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def installed(name: str) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines import sidecar
+from zoo.engines.backend import in_batches
 from zoo.engines.layers import LayerTime, profile_onnxruntime
 from zoo.engines.machine import cores, instructions
 from zoo.engines.onnxruntime import CPU, answering, library, open_session, session_options
@@ -63,9 +64,7 @@ class OnnxRuntimeWinograd:
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than it was built for go in several batches."""
-        most = self.about.batch[2]
-        parts = [self._run(images[start : start + most]) for start in range(0, len(images), most)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return in_batches(self._run, images, self.about.batch[2])
 
     def versions(self) -> dict[str, Any]:
         """ONNX Runtime's version, the version that the graph was tested with when it was built, and the operators'."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines import sidecar
+from zoo.engines.backend import in_batches
 from zoo.engines.cuda import this_gpu
 from zoo.engines.plan import Plan
 from zoo.engines.sidecar import Processor, Sidecar
@@ -63,11 +64,9 @@ class TensorRt:
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the profile takes go in several batches."""
-        most = self._plan.batch[2]
         with self._turn:
             self._open()
-            parts = [self._plan.answer(images[start : start + most]) for start in range(0, len(images), most)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            return in_batches(self._plan.answer, images, self._plan.batch[2])
 
     def compute_seconds(
         self, images: npt.NDArray[np.uint8], times: int, before: Callable[[], object] | None = None
