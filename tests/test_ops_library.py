@@ -70,6 +70,10 @@ LAYERS: dict[str, tuple[int, int, int, int, int, tuple[int, int], int, list[int]
     "depthwise": (2, 12, 10, 32, 32, (3, 3), 1, [1, 1, 1, 1], True),
     "depthwise, stride 2": (1, 11, 13, 24, 24, (3, 3), 2, [0, 0, 1, 1], True),
     "depthwise 5x5": (1, 9, 9, 19, 19, (5, 5), 1, [2, 2, 2, 2], True),
+    "depthwise, few channels": (2, 7, 9, 6, 6, (3, 3), 2, [1, 1, 1, 1], True),
+    "depthwise, no whole panels": (1, 7, 9, 75, 75, (3, 3), 1, [1, 1, 1, 1], True),
+    "depthwise, no pads": (1, 7, 9, 40, 40, (3, 5), 2, [0, 0, 0, 0], True),
+    "depthwise, larger than the picture": (1, 2, 1, 16, 16, (5, 5), 1, [2, 2, 2, 2], True),
 }
 
 
@@ -126,6 +130,22 @@ def test_the_largest_sums_stay_in_32_bits(ops: Path) -> None:
         high=255,
     )
     assert np.abs(answer - np.clip(sums * scale.astype(np.float64), 0, 255)).max() < 0.51
+
+
+@pytest.mark.parametrize("heaviest", [16, 32, 33, 64])
+@pytest.mark.parametrize("one_sign", [True, False])
+def test_no_sum_leaves_16_bits(ops: Path, heaviest: int, one_sign: bool) -> None:
+    """Four weights are added up in 16 bits where they fit. Levels that follow the signs give the largest sums."""
+    w = np.full((20, 1, 1, 36), heaviest, np.int8) * RNG.choice(
+        np.array([-1, 1], np.int8), (20, 1, 1, 1 if one_sign else 36)
+    )
+    x = np.where(w[:, 0, 0] > 0, 255, 0).astype(np.uint8)[None, None]  # a pixel for each output channel
+    sums = np.einsum("nyxc,oc->nyxo", x.astype(np.int64), w[:, 0, 0])
+    scale = np.full(20, 120 / np.abs(sums).max(), np.float32)
+    how: dict[str, Any] = {"strides": [1, 1], "pads": [0] * 4, "group": 1, "x_zero": 0, "low": 0, "high": 255}
+    how["residual_multiplier"] = 0.0
+    answer = run(ops, "QConv", [x], [w, scale, np.full(20, 125, np.float32)], **how)
+    assert np.abs(answer - (sums * scale.astype(np.float64) + 125)).max() < 0.51
 
 
 @pytest.mark.parametrize(

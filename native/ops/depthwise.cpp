@@ -1,141 +1,272 @@
-// A filter for each channel. Two taps at a time: levels and weights as 16-bit numbers, their products summed in pairs.
+// A filter for each channel, 32 channels at a time. The bytes of two taps are interleaved and multiplied with both weights,
+// which gives sums of 16 bits; two of these are interleaved and added up to 32 bits. Interleaving mixes the channels of a
+// register, and packing the levels at the end puts them in order again.
 #include <algorithm>
+#include <vector>
 
 #include "finish.hpp"
 
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kTapsAtOnce = 9;  // 3x3: a loop that the compiler takes apart
+constexpr size_t kWide = 2 * kPanel;
+constexpr size_t kSums = 4;      // registers for the sums of 32 channels
+constexpr size_t kPairs3x3 = 5;  // of taps: a loop that the compiler takes apart
 
+// Windows side by side.
+struct Run {
+  const uint8_t** taps;  // the pixels under the first one, an even number; each of them moves by `step` to the next
+  size_t count;
+};
+
+struct OutsideUse {
+  using Type = uint8_t;
+};
+struct LinesUse {
+  using Type = const uint8_t*;
+};
 struct TapsUse {
   using Type = const uint8_t*;
 };
+struct RunsUse {
+  using Type = Run;
+};
+
+// Of the answer.
+struct Row {
+  const Run* runs;
+  size_t count, step, channels;
+  const uint8_t* residual;
+  uint8_t* out;
+};
+
+// 32 or 16 channels; 16 are the lower half of the register.
+template <size_t width>
+__m256i load(const uint8_t* from) {
+  if constexpr (width == kWide) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm256_zextsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+template <size_t width>
+void store(uint8_t* to, __m256i levels) {
+  if constexpr (width == kWide)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), levels);
+  else
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(levels));
+}
+
+// Sums of 16 bits over two taps: channels 0-7 and 16-23, and the others.
+struct Pair {
+  __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+
+  Pair() = default;
+  Pair(__m256i one, __m256i other, const __m256i* weights)
+      : low(_mm256_maddubs_epi16(_mm256_unpacklo_epi8(one, other), weights[0])),
+        high(_mm256_maddubs_epi16(_mm256_unpackhi_epi8(one, other), weights[1])) {}
+};
+
+// Sums of 32 bits: channels 0-3 and 16-19, 4-7 and 20-23, and so on.
+struct Sums {
+  __m256i at[kSums] = {};
+
+  void add(const Pair& one, const Pair& other) {
+    add(at[0], _mm256_unpacklo_epi16(one.low, other.low));
+    add(at[1], _mm256_unpackhi_epi16(one.low, other.low));
+    add(at[2], _mm256_unpacklo_epi16(one.high, other.high));
+    add(at[3], _mm256_unpackhi_epi16(one.high, other.high));
+  }
+  static void add(__m256i& sum, __m256i pairs) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+};
+
+// The filters of 32 channels, and what their sums end in.
+struct Panel32 {
+  size_t start;            // the first channel
+  const __m256i* weights;  // [pairs][2][32]: both taps of channels 0-7 and 16-23, then of the others
+  __m256 by[kSums], plus[kSums], residual_by;
+  __m256i low, high;
+
+  __m256i levels(const Sums& sums) const {
+    return packed(real(sums, 0), real(sums, 1), real(sums, 2), real(sums, 3));
+  }
+  __m256i levels(const Sums& sums, __m256i residual) const {
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i one = _mm256_unpacklo_epi8(residual, zero), other = _mm256_unpackhi_epi8(residual, zero);
+    const auto added = [&](size_t at, __m256i levels) {
+      return _mm256_fmadd_ps(_mm256_cvtepi32_ps(levels), residual_by, real(sums, at));
+    };
+    return packed(added(0, _mm256_unpacklo_epi16(one, zero)), added(1, _mm256_unpackhi_epi16(one, zero)),
+                  added(2, _mm256_unpacklo_epi16(other, zero)), added(3, _mm256_unpackhi_epi16(other, zero)));
+  }
+
+ private:
+  __m256 real(const Sums& sums, size_t at) const {
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums.at[at]), by[at], plus[at]);
+  }
+  __m256i packed(__m256 a, __m256 b, __m256 c, __m256 d) const {
+    const __m256i one = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+    const __m256i other = _mm256_packs_epi32(_mm256_cvtps_epi32(c), _mm256_cvtps_epi32(d));
+    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(one, other), low), high);
+  }
+};
+
+// A row of the answer in one panel. `fixed`: the number of pairs of taps where it is known, or 0.
+template <size_t width, size_t fixed>
+__attribute__((noinline)) void compute(const Row& row, const Panel32& panel, size_t pairs) {
+  if (fixed != 0) pairs = fixed;
+  const uint8_t* residual = row.residual == nullptr ? nullptr : row.residual + panel.start;
+  uint8_t* out = row.out + panel.start;
+  for (const Run* run = row.runs; run < row.runs + row.count; ++run) {
+    const size_t end = panel.start + run->count * row.step;
+    for (size_t at = panel.start; at < end; at += row.step, out += row.channels) {
+      const auto pair = [&](size_t number) {
+        const uint8_t* const* taps = run->taps + 2 * number;
+        return Pair(load<width>(taps[0] + at), load<width>(taps[1] + at), panel.weights + 2 * number);
+      };
+      Sums sums;
+      size_t number = 0;
+#pragma GCC unroll 4
+      for (; number + 1 < pairs; number += 2) sums.add(pair(number), pair(number + 1));
+      if (number < pairs) sums.add(pair(number), Pair());
+      if (residual == nullptr) {
+        store<width>(out, panel.levels(sums));
+      } else {
+        store<width>(out, panel.levels(sums, load<width>(residual)));
+        residual += row.channels;
+      }
+    }
+  }
+}
 
 class Depthwise : public Convolution {
  public:
   explicit Depthwise(const Layer& layer)
-      : window_(layer.window), finish_(layer),
-        outside_(panels(layer.in) * kPanel),
-        weights_(panels(layer.in) * pairs() * 2 * kPanel) {
-    const size_t taps = layer.depth();
-    for (size_t channel = 0; channel < layer.in; ++channel) {
-      outside_[channel] = layer.x_zero;
-      for (size_t tap = 0; tap < taps; ++tap) {
-        int16_t* pair = &weights_[(channel / kPanel * pairs() + tap / 2) * 2 * kPanel];
-        pair[place(channel % kPanel) * 2 + tap % 2] = layer.weights[channel * taps + tap];
-      }
+      : window_(layer.window),
+        channels_(layer.in),
+        pairs_((layer.depth() + 1) / 2),
+        zero_(layer.x_zero),
+        width_(channels_ >= kWide ? kWide : kPanel),
+        compute_(choose()) {
+    Finish finish(layer);
+    finish.subtract_zero(layer);
+    const size_t many = (channels_ + width_ - 1) / width_, size = pairs_ * 2 * kWide;
+    weights_ = Buffer<int8_t>(many * size);
+    for (size_t at = 0; at < many; ++at) {
+      // The last panel begins earlier where channels do not suffice, and computes some of them again.
+      const size_t start = std::min(at * width_, std::max(channels_, width_) - width_);
+      int8_t* weights = weights_.data() + at * size;
+      panels_.push_back(make_panel(layer, finish, start, weights));
     }
-    finish_.subtract_zero(layer);
   }
 
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
            const Parallel& parallel) const override {
-    const size_t rows = window_.rows(shape), columns = window_.columns(shape), channels = finish_.channels();
+    const size_t rows = window_.rows(shape);
     parallel(shape.images * rows, [&](size_t task) {
-      const size_t many = pairs() * 2, row = task * columns * channels;
-      const uint8_t** taps = scratch<TapsUse>(columns * many);
-      find(in, shape, task / rows, task % rows * window_.stride_y, columns, taps);
-      for (size_t at = 0; at < channels; at += kPanel) {
-        const uint8_t* add = residual == nullptr ? nullptr : residual + row + at;
-        if (many == kTapsAtOnce + 1 && at + kPanel <= channels)
-          whole<(kTapsAtOnce + 1) / 2>(taps, columns, at, add, out + row + at);
-        else
-          any(taps, columns, at, add, out + row + at);
-      }
+      const size_t place = task * window_.columns(shape) * channels_;
+      const uint8_t* image = in + task / rows * shape.height * shape.width * channels_;
+      row(image, shape, task % rows, residual == nullptr ? nullptr : residual + place, out + place);
     });
   }
 
  private:
-  size_t pairs() const { return (window_.height * window_.width + 1) / 2; }
+  using Compute = void (*)(const Row& row, const Panel32& panel, size_t pairs);
 
-  // Where unpacking two registers puts a channel: 0-3 and 8-11 into the first, 4-7 and 12-15 into the second.
-  static size_t place(size_t lane) { return lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8; }
+  Compute choose() const {
+    const bool small = pairs_ == kPairs3x3;
+    if (width_ == kWide) return small ? compute<kWide, kPairs3x3> : compute<kWide, 0>;
+    return small ? compute<kPanel, kPairs3x3> : compute<kPanel, 0>;
+  }
 
-  // The pixels under each window of a row of the answer; what is outside, and the tap that makes the number even, is a
-  // pixel that means 0.
-  void find(const uint8_t* in, const Shape& shape, size_t image, size_t top, size_t columns,
-            const uint8_t** taps) const {
-    const size_t many = pairs() * 2, step = window_.stride_x * finish_.channels();
-    for (size_t place = 0; place < columns; ++place, taps += many) {
-      const size_t left = place * window_.stride_x;
-      if (left >= window_.left + window_.stride_x && left + window_.width <= window_.left + shape.width) {
-        // Like the window before, of which only rows can be outside.
-        for (size_t tap = 0; tap < many; ++tap)
-          taps[tap] = taps[tap - many] == outside_.data() ? outside_.data() : taps[tap - many] + step;
-        continue;
-      }
-      size_t tap = 0;
-      for (size_t y = 0; y < window_.height; ++y) {
-        const size_t row = top + y - window_.top;  // wraps above the first
-        const uint8_t* pixels = in + (image * shape.height + row) * shape.width * finish_.channels();
-        for (size_t x = 0; x < window_.width; ++x, ++tap) {
-          const size_t column = left + x - window_.left;
-          const bool inside = row < shape.height && column < shape.width;
-          taps[tap] = inside ? pixels + column * finish_.channels() : outside_.data();
-        }
-      }
-      if (tap < many) taps[tap] = outside_.data();
+  Panel32 make_panel(const Layer& layer, const Finish& finish, size_t start, int8_t* weights) const {
+    const size_t count = std::min(width_, channels_), taps = layer.depth();
+    alignas(kAlignment) float by[kWide] = {}, plus[kWide] = {};
+    for (size_t channel = 0; channel < count; ++channel) {
+      int8_t* first = weights + channel / 8 % 2 * kWide + channel / kPanel * kPanel + channel % 8 * 2;
+      for (size_t tap = 0; tap < taps; ++tap)
+        first[tap / 2 * 2 * kWide + tap % 2] = layer.weights[(start + channel) * taps + tap];
+      const size_t place = channel / 4 % kSums * 8 + channel / kPanel * 4 + channel % 4;
+      by[place] = finish.multiplier()[start + channel];
+      plus[place] = finish.offset()[start + channel];
     }
-  }
-
-  // A row of the answer in 16 channels. The loop over pairs of taps has to be one that the compiler takes apart, and a
-  // function of its own: inlined, its registers are not enough for all that is around it.
-  template <size_t count>
-  __attribute__((noinline)) void whole(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual,
-                                       uint8_t* out) const {
-    const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * count * 2]);
-    const Panel end = finish_.panel(at);
-    const size_t channels = finish_.channels();
-    for (size_t column = 0; column < columns; ++column, taps += 2 * count) {
-      __m256i first = _mm256_setzero_si256(), second = first;
-#pragma GCC unroll 8
-      for (size_t pair = 0; pair < count; ++pair) {
-        add(load(taps[2 * pair] + at), load(taps[2 * pair + 1] + at), stored + 2 * pair, first, second);
-      }
-      end.store(low(first, second), high(first, second), residual, out);
-      out += channels;
-      if (residual != nullptr) residual += channels;
+    Panel32 panel;
+    panel.start = start;
+    panel.weights = reinterpret_cast<const __m256i*>(weights);
+    for (size_t at = 0; at < kSums; ++at) {
+      panel.by[at] = _mm256_load_ps(by + 8 * at);
+      panel.plus[at] = _mm256_load_ps(plus + 8 * at);
     }
+    panel.residual_by = _mm256_set1_ps(layer.residual_multiplier);
+    panel.low = _mm256_set1_epi8(static_cast<char>(layer.low));
+    panel.high = _mm256_set1_epi8(static_cast<char>(layer.high));
+    return panel;
   }
 
-  // The same for any number of taps, and for a last panel of fewer channels, which is not read over its end.
-  void any(const uint8_t* const* taps, size_t columns, size_t at, const uint8_t* residual, uint8_t* out) const {
-    const size_t count = std::min(kPanel, finish_.channels() - at);
-    const auto* stored = reinterpret_cast<const __m256i*>(&weights_[at * pairs() * 2]);
-    const Panel end = finish_.panel(at);
-    alignas(kPanel) uint8_t one[kPanel] = {}, other[kPanel] = {};
-    for (size_t column = 0; column < columns; ++column) {
-      __m256i first = _mm256_setzero_si256(), second = first;
-      for (size_t pair = 0; pair < pairs(); ++pair, taps += 2) {
-        std::memcpy(one, *taps + at, count);
-        std::memcpy(other, taps[1] + at, count);
-        add(load(one), load(other), stored + 2 * pair, first, second);
-      }
-      end.store(low(first, second), high(first, second), residual, out, count);
-      out += finish_.channels();
-      if (residual != nullptr) residual += finish_.channels();
+  // A row of the answer. Fewer channels than a register has are computed aside, with space between the pixels, because
+  // nothing behind a row may be read or written.
+  void row(const uint8_t* image, const Shape& shape, size_t row, const uint8_t* residual, uint8_t* out) const {
+    const size_t columns = window_.columns(shape), width = shape.width, height = window_.height;
+    const size_t pixel = std::max(channels_, kPanel), line = width * pixel;
+    const bool narrow = channels_ < kPanel;
+    uint8_t* outside = scratch<OutsideUse>(line + (narrow ? height * line + 2 * columns * pixel : 0));
+    std::memset(outside, zero_, line);
+    uint8_t* aside = outside + line;
+    const uint8_t** lines = scratch<LinesUse>(height);
+    for (size_t y = 0; y < height; ++y) {
+      const size_t at = row * window_.stride_y + y - window_.top;  // wraps above the first
+      lines[y] = at < shape.height ? image + at * width * channels_ : outside;
+      if (narrow && at < shape.height) lines[y] = spread(lines[y], width, aside + y * line);
     }
+    if (!narrow) return compute_row(lines, outside, width, columns, residual, out);
+    uint8_t* levels = aside + height * line;
+    const uint8_t* added = residual == nullptr ? nullptr : spread(residual, columns, levels + columns * pixel);
+    compute_row(lines, outside, width, columns, added, levels);
+    for (size_t at = 0; at < columns; ++at) std::memcpy(out + at * channels_, levels + at * pixel, channels_);
   }
 
-  // Two taps of 16 channels times their weights.
-  static void add(__m256i a, __m256i b, const __m256i* weights, __m256i& first, __m256i& second) {
-    first = _mm256_add_epi32(first, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_load_si256(weights)));
-    second = _mm256_add_epi32(second, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_load_si256(weights + 1)));
+  const uint8_t* spread(const uint8_t* from, size_t pixels, uint8_t* to) const {
+    for (size_t at = 0; at < pixels; ++at) std::memcpy(to + at * kPanel, from + at * channels_, channels_);
+    return to;
   }
 
-  // Channels 0 to 7, and 8 to 15.
-  static __m256i low(__m256i first, __m256i second) { return _mm256_permute2x128_si256(first, second, 0x20); }
-  static __m256i high(__m256i first, __m256i second) { return _mm256_permute2x128_si256(first, second, 0x31); }
+  // `lines`: those under the window; `outside`: a pixel that means 0. Windows over the left or the right edge are runs of their own, and so are all where
+  // the picture is narrower than the window.
+  void compute_row(const uint8_t** lines, const uint8_t* outside, size_t width, size_t columns, const uint8_t* residual,
+                   uint8_t* out) const {
+    const size_t pixel = std::max(channels_, kPanel), many = 2 * pairs_, step = window_.stride_x;
+    const size_t first = std::min((window_.left + step - 1) / step, columns);
+    const size_t fit = width + window_.left < window_.width ? 0 : (width + window_.left - window_.width) / step + 1;
+    const size_t inside = std::min(fit, columns) > first ? std::min(fit, columns) - first : 0;
+    const uint8_t** taps = scratch<TapsUse>(columns * many);
+    Run* runs = scratch<RunsUse>(columns);
+    size_t count = 0;
+    for (size_t column = 0; column < columns; column += runs[count++].count, taps += many) {
+      runs[count] = {taps, column == first && inside > 0 ? inside : 1};
+      find(lines, outside, width, column, taps);
+    }
+    const Row row{runs, count, step * pixel, pixel, residual, out};
+    for (const Panel32& panel : panels_) compute_(row, panel, pairs_);
+  }
 
-  static __m256i load(const uint8_t* levels) {
-    return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)));
+  // The pixels under the window at a column. A tap that makes their number even has no weight.
+  void find(const uint8_t** lines, const uint8_t* outside, size_t width, size_t column, const uint8_t** taps) const {
+    const size_t pixel = std::max(channels_, kPanel);
+    for (size_t y = 0; y < window_.height; ++y)
+      for (size_t x = 0; x < window_.width; ++x) {
+        const size_t at = column * window_.stride_x + x - window_.left;  // wraps before the first
+        *taps++ = at < width ? lines[y] + at * pixel : outside;
+      }
+    if (window_.height * window_.width % 2 != 0) *taps = taps[-1];
   }
 
   Window window_;
-  Finish finish_;
-  Buffer<uint8_t> outside_;
-  Buffer<int16_t> weights_;  // [panel][pair of taps][16, as `place` says][2]
+  size_t channels_, pairs_;
+  uint8_t zero_;
+  size_t width_;  // of a panel
+  Compute compute_;
+  std::vector<Panel32> panels_;
+  Buffer<int8_t> weights_;
 };
 
 }  // namespace

@@ -17,48 +17,50 @@ constexpr float kLargest = 2e9F;
 
 inline size_t panels(size_t channels) { return (channels + kPanel - 1) / kPanel; }
 
-// The end of 16 channels, held in registers: what is stored cannot change it, which a compiler has to assume of memory.
+// The end of 16 channels.
 class Panel {
  public:
   Panel(const float* multiplier, const float* offset, float residual_multiplier, uint8_t low, uint8_t high)
       : by_{_mm256_load_ps(multiplier), _mm256_load_ps(multiplier + 8)},
         plus_{_mm256_load_ps(offset), _mm256_load_ps(offset + 8)},
         residual_by_(_mm256_set1_ps(residual_multiplier)),
-        low_(_mm_set1_epi8(static_cast<char>(low))),
-        high_(_mm_set1_epi8(static_cast<char>(high))) {}
+        low_(_mm256_set1_epi8(static_cast<char>(low))),
+        high_(_mm256_set1_epi8(static_cast<char>(high))) {}
 
-  // Writes the levels of the sums `a` of 8 channels and `b` of 8 more. `residual` points at the same channels, or is null.
-  void store(__m256 a, __m256 b, const uint8_t* residual, uint8_t* out) const {
-    a = _mm256_fmadd_ps(a, by_[0], plus_[0]);
-    b = _mm256_fmadd_ps(b, by_[1], plus_[1]);
-    if (residual != nullptr) {
-      const __m128i r = _mm_loadu_si128(reinterpret_cast<const __m128i*>(residual));
-      a = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(r)), residual_by_, a);
-      b = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(r, 8))), residual_by_, b);
-    }
-    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
-    const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
-    const __m128i found = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_min_epu8(_mm_max_epu8(found, low_), high_));
-  }
+  // The sums of 8 channels and of 8 more. `residual` points at the same channels, or is null.
+  struct Pixel {
+    __m256 left, right;
+    const uint8_t* residual;
+    uint8_t* out;
+  };
 
-  void store(__m256i a, __m256i b, const uint8_t* residual, uint8_t* out) const {
-    store(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b), residual, out);
-  }
-
-  // The same of the first `count` channels, and nothing is read or written behind them.
-  template <typename Sums>
-  void store(Sums a, Sums b, const uint8_t* residual, uint8_t* out, size_t count) const {
-    if (count >= kPanel) return store(a, b, residual, out);
-    alignas(kPanel) uint8_t part[kPanel] = {};
-    if (residual != nullptr) std::memcpy(part, residual, count);
-    store(a, b, residual == nullptr ? nullptr : part, part);
-    std::memcpy(out, part, count);
+  // Two pixels at once, because packing is most of the work. All 16 channels are read and written.
+  void store(const Pixel& one, const Pixel& other) const {
+    const __m256i mixed = _mm256_packus_epi16(words(one), words(other));
+    const __m256i found = _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    const __m256i limited = _mm256_min_epu8(_mm256_max_epu8(found, low_), high_);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(one.out), _mm256_castsi256_si128(limited));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(other.out), _mm256_extracti128_si256(limited, 1));
   }
 
  private:
+  // The levels, not yet limited, as words: 0-3 and 8-11 in one half of the register, 4-7 and 12-15 in the other.
+  __m256i words(const Pixel& pixel) const {
+    __m256 left = _mm256_fmadd_ps(pixel.left, by_[0], plus_[0]), right = _mm256_fmadd_ps(pixel.right, by_[1], plus_[1]);
+    if (pixel.residual != nullptr) {
+      left = _mm256_fmadd_ps(load(pixel.residual), residual_by_, left);
+      right = _mm256_fmadd_ps(load(pixel.residual + 8), residual_by_, right);
+    }
+    return _mm256_packs_epi32(_mm256_cvtps_epi32(left), _mm256_cvtps_epi32(right));
+  }
+
+  static __m256 load(const uint8_t* levels) {
+    const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(levels));
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight));
+  }
+
   __m256 by_[2], plus_[2], residual_by_;
-  __m128i low_, high_;
+  __m256i low_, high_;
 };
 
 // What a layer's sums are multiplied with and what is added, filled up to whole panels.
@@ -91,6 +93,8 @@ class Finish {
   }
 
   size_t channels() const { return channels_; }
+  const float* multiplier() const { return multiplier_.data(); }
+  const float* offset() const { return offset_.data(); }
 
   // The end of the panel whose first channel is `at`.
   Panel panel(size_t at) const {
@@ -112,6 +116,6 @@ inline __m256i repeat(const void* from) {
 }
 
 // Keeps the compiler from moving a later row's work in front of this one's, for which it has too few registers.
-inline void pin(__m256i& a, __m256i& b) { asm volatile("" : "+x"(a), "+x"(b)); }
+inline void accumulate(__m256i& sum, __m256i more) { asm volatile("vpaddd %1, %0, %0" : "+x"(sum) : "x"(more)); }
 
 }  // namespace zoo_ops

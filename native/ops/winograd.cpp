@@ -49,9 +49,8 @@ __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, c
 #pragma GCC unroll 8
     for (size_t row = 0; row < rows; ++row) {
       const __m256i x = repeat(tiles + row * channels + channel);
-      found[row][0] = _mm256_add_epi32(found[row][0], _mm256_madd_epi16(x, left));
-      found[row][1] = _mm256_add_epi32(found[row][1], _mm256_madd_epi16(x, right));
-      pin(found[row][0], found[row][1]);
+      accumulate(found[row][0], _mm256_madd_epi16(x, left));
+      accumulate(found[row][1], _mm256_madd_epi16(x, right));
     }
   }
   auto* out = reinterpret_cast<__m256i*>(sums);
@@ -82,9 +81,10 @@ class Winograd : public Convolution {
     for (size_t channel = 0; channel < layer.out; ++channel) {
       const int8_t* filters = layer.weights + channel * kTaps * in_;
       exact_ = exact_ && fits(filters);
-      int8_t* panel = weights_.data() + channel / kPanel * in_ * kTaps * kPanel + place(channel % kPanel);
+      int8_t* panel = weights_.data() + channel / kPanel * in_ * kTaps * kPanel + channel % 8 * 2;
       for (size_t from = 0; from < in_; ++from)
-        for (size_t tap = 0; tap < kTaps; ++tap) panel[(from * kTaps + tap) * kPanel] = filters[tap * in_ + from];
+        for (size_t tap = 0; tap < kTaps; ++tap)
+          panel[((from / 2 * 2 + channel / 8 % 2) * kTaps + tap) * kPanel + from % 2] = filters[tap * in_ + from];
     }
   }
 
@@ -115,9 +115,6 @@ class Winograd : public Convolution {
     Shape shape;
     size_t across, down;  // tiles
   };
-
-  // Where unpacking two registers takes a channel from: channels 0 to 7 come out first.
-  static size_t place(size_t lane) { return lane % 4 + lane / 4 % 2 * 8 + lane / 8 * 4; }
 
   // Whether no sum over the filters of one output channel, [9][in], can leave 32 bits at any position.
   bool fits(const int8_t* filters) const {
@@ -157,37 +154,28 @@ class Winograd : public Convolution {
   size_t tile_step(size_t count) const { return apart(count * in_); }
   static size_t sum_step(size_t count) { return apart(count * kPanel); }
 
-  // G w G' of a panel at two rows of positions: [12][in / 2][16][2].
+  // G w G' of a panel at two rows of positions: [12][in / 2][16][2]. Eight output and two input channels at a time.
   template <size_t rows>
   __attribute__((noinline)) void expand(size_t panel, int16_t* out) const {
     const int8_t* weights = weights_.data() + panel * in_ * kTaps * kPanel;
-    for (size_t channel = 0; channel < in_; channel += 2, weights += 2 * kTaps * kPanel, out += 2 * kPanel) {
-      __m256i halves[2][3][2];  // of two channels: three columns of the two rows
-#pragma GCC unroll 2
-      for (size_t one = 0; one < 2; ++one) {
+    const size_t step = filter_step();
+    for (const int8_t* end = weights + in_ * kTaps * kPanel; weights < end; weights += kTaps * kPanel, out += kPanel) {
+      __m256i halves[3][2];  // three columns of the two rows
 #pragma GCC unroll 3
-        for (size_t x = 0; x < 3; ++x) {
-          const int8_t* column = weights + (one * kTaps + x) * kPanel;
-          Tile::filter<rows>(load(column), load(column + 3 * kPanel), load(column + 6 * kPanel), halves[one][x]);
-        }
-      }
+      for (size_t x = 0; x < 3; ++x)
+        Tile::filter<rows>(load(weights + x * kPanel), load(weights + (3 + x) * kPanel), load(weights + (6 + x) * kPanel),
+                           halves[x]);
 #pragma GCC unroll 2
       for (size_t row = 0; row < 2; ++row) {
-        __m256i whole[2][kSide];
-#pragma GCC unroll 2
-        for (size_t one = 0; one < 2; ++one) {
-          const __m256i a = halves[one][0][row], b = halves[one][1][row], c = halves[one][2][row];
-          whole[one][0] = a;
-          whole[one][5] = c;
-          Tile::filter<1>(a, b, c, whole[one] + 1);
-          Tile::filter<2>(a, b, c, whole[one] + 3);
-        }
+        const __m256i a = halves[0][row], b = halves[1][row], c = halves[2][row];
+        __m256i whole[kSide];
+        whole[0] = a;
+        whole[5] = c;
+        Tile::filter<1>(a, b, c, whole + 1);
+        Tile::filter<2>(a, b, c, whole + 3);
 #pragma GCC unroll 6
-        for (size_t x = 0; x < kSide; ++x) {
-          auto* to = reinterpret_cast<__m256i*>(out + (row * kSide + x) * filter_step());
-          _mm256_store_si256(to, _mm256_unpacklo_epi16(whole[0][x], whole[1][x]));
-          _mm256_store_si256(to + 1, _mm256_unpackhi_epi16(whole[0][x], whole[1][x]));
-        }
+        for (size_t x = 0; x < kSide; ++x)
+          _mm256_store_si256(reinterpret_cast<__m256i*>(out + (row * kSide + x) * step), whole[x]);
       }
     }
   }
@@ -230,7 +218,7 @@ class Winograd : public Convolution {
     products<2>(seen, count, start, end, sums);
     for (size_t panel = start; panel < end; ++panel)
       for (size_t tile = 0; tile < count; ++tile)
-        write(sums + (panel - start) * size, count, tile, grid, first + tile, panel, residual, out);
+        write(sums + (panel - start) * size + tile * kPanel, sum_step(count), grid, first + tile, panel, residual, out);
   }
 
   // A block of tiles from pixels to levels, by one thread.
@@ -297,32 +285,75 @@ class Winograd : public Convolution {
     }
   }
 
+  // Where a tile's pixels go, and what is added to them.
+  struct Target {
+    const uint8_t* residual;
+    uint8_t* out;
+    size_t line, pixel;    // bytes from one to the next
+    size_t rows, columns;  // that are inside of the picture
+  };
+
   // A' m A of one tile and panel, finished, to where it belongs.
-  void write(const int32_t* sums, size_t count, size_t at, const Grid& grid, size_t tile, size_t panel,
-             const uint8_t* residual, uint8_t* out) const {
-    __m256 found[2][kStep * kStep];
+  void write(const int32_t* sums, size_t step, const Grid& grid, size_t tile, size_t panel, const uint8_t* residual,
+             uint8_t* out) const {
+    const Shape& shape = grid.shape;
+    const size_t image = tile / (grid.across * grid.down), top = tile / grid.across % grid.down * kStep,
+                 left = tile % grid.across * kStep, channel = panel * kPanel, channels = finish_.channels();
+    const size_t first = ((image * shape.height + top) * shape.width + left) * channels + channel;
+    const Target target{residual == nullptr ? nullptr : residual + first, out + first, shape.width * channels, channels,
+                        std::min(kStep, shape.height - top), std::min(kStep, shape.width - left)};
+    if (channels - channel >= kPanel)
+      write_whole(sums, step, finish_.panel(channel), target);
+    else
+      write_part(sums, step, finish_.panel(channel), target, channels - channel);
+  }
+
+  // Of a panel with fewer channels: computed aside, because nothing behind them may be read or written.
+  static void write_part(const int32_t* sums, size_t step, const Panel& end, const Target& target, size_t channels) {
+    alignas(kAlignment) uint8_t levels[kStep * kStep * kPanel], residual[kStep * kStep * kPanel] = {};
+    const Target aside{target.residual == nullptr ? nullptr : residual, levels, kStep * kPanel, kPanel, target.rows,
+                       target.columns};
+    const auto each_pixel = [&target](auto&& copy) {
+      for (size_t y = 0; y < target.rows; ++y)
+        for (size_t x = 0; x < target.columns; ++x)
+          copy((y * kStep + x) * kPanel, y * target.line + x * target.pixel);
+    };
+    if (target.residual != nullptr)
+      each_pixel([&](size_t to, size_t from) { std::memcpy(residual + to, target.residual + from, channels); });
+    write_whole(sums, step, end, aside);
+    each_pixel([&](size_t from, size_t to) { std::memcpy(target.out + to, levels + from, channels); });
+  }
+
+  static void write_whole(const int32_t* sums, size_t step, const Panel& end, const Target& target) {
+    target.residual == nullptr ? write_whole<false>(sums, step, end, target) : write_whole<true>(sums, step, end, target);
+  }
+
+  template <bool add>
+  __attribute__((noinline)) static void write_whole(const int32_t* sums, size_t step, const Panel& end,
+                                                    const Target& target) {
+    __m256 columns[2][kStep * kSide];
     for (size_t half = 0; half < 2; ++half) {
-      __m256 columns[kStep * kSide];
       for (size_t x = 0; x < kSide; ++x) {
         __m256 column[kSide];
         for (size_t y = 0; y < kSide; ++y)
-          column[y] = _mm256_cvtepi32_ps(_mm256_load_si256(
-              reinterpret_cast<const __m256i*>(sums + (y * kSide + x) * sum_step(count) + at * kPanel + half * 8)));
-        Tile::output(column, columns + x, kSide);
+          column[y] = _mm256_cvtepi32_ps(
+              _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + (y * kSide + x) * step + half * 8)));
+        Tile::output(column, columns[half] + x, kSide);
       }
-      for (size_t y = 0; y < kStep; ++y) Tile::output(columns + y * kSide, found[half] + y * kStep, 1);
     }
-    const Shape& shape = grid.shape;
-    const size_t image = tile / (grid.across * grid.down), top = tile / grid.across % grid.down * kStep,
-                 left = tile % grid.across * kStep, channel = panel * kPanel;
-    const Panel end = finish_.panel(channel);
-    for (size_t y = 0; y < std::min(kStep, shape.height - top); ++y) {
-      for (size_t x = 0; x < std::min(kStep, shape.width - left); ++x) {
-        const size_t place =
-            ((image * shape.height + top + y) * shape.width + left + x) * finish_.channels() + channel;
-        end.store(found[0][y * kStep + x], found[1][y * kStep + x], residual == nullptr ? nullptr : residual + place,
-                  out + place, finish_.channels() - channel);
-      }
+    alignas(kAlignment) uint8_t outside[kPanel] = {};
+    for (size_t y = 0; y < target.rows; ++y) {
+      __m256 left[kStep], right[kStep];
+      Tile::output(columns[0] + y * kSide, left, 1);
+      Tile::output(columns[1] + y * kSide, right, 1);
+      const auto pixel = [&target, &outside, y](__m256 a, __m256 b, size_t x) {
+        const size_t at = y * target.line + x * target.pixel;
+        const bool inside = x < target.columns;
+        return Panel::Pixel{a, b, !add ? nullptr : inside ? target.residual + at : outside,
+                            inside ? target.out + at : outside};
+      };
+      end.store(pixel(left[0], right[0], 0), pixel(left[1], right[1], 1));
+      end.store(pixel(left[2], right[2], 2), pixel(left[3], right[3], 3));
     }
   }
 
@@ -330,7 +361,7 @@ class Winograd : public Convolution {
   uint8_t zero_;
   bool exact_ = true;
   Finish finish_;
-  Buffer<int8_t> weights_;  // [panel][in][9][16, as `place` says]
+  Buffer<int8_t> weights_;  // [panel][in / 2][2][9][8][2]
 };
 
 }  // namespace

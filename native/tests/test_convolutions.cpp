@@ -37,6 +37,7 @@ struct Case {
   Window window;
   size_t out;
   bool depthwise;
+  int heaviest = 64;  // weight
 };
 
 // One level of the answer, as the formula says.
@@ -63,7 +64,7 @@ void compare(const Case& c) {
   const size_t in = c.shape.channels, rows = c.window.rows(c.shape), columns = c.window.columns(c.shape);
   const size_t depth = c.window.height * c.window.width * (c.depthwise ? 1 : in);
   const auto x = drawn<uint8_t>(c.shape.images * c.shape.height * c.shape.width * in, 0, 255);
-  const auto w = drawn<int8_t>(c.out * depth, -64, 63);
+  const auto w = drawn<int8_t>(c.out * depth, -c.heaviest, c.heaviest);
   const auto residual = drawn<uint8_t>(c.shape.images * rows * columns * c.out, 0, 255);
   std::vector<float> multiplier(c.out, 0.01F / static_cast<float>(std::sqrt(depth))), offset(c.out, 99.4F);
   const Layer layer{c.window,          in,  c.out, c.depthwise, w.data(), multiplier.data(), offset.data(), 121,
@@ -87,7 +88,7 @@ void compare(const Case& c) {
 TEST(convolutions_stay_in_their_memory) {
   if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0) return;
   const Window three{3, 3, 1, 1, 1, 1, 1, 1}, two{3, 3, 2, 2, 1, 0, 0, 1}, one{1, 1, 1, 1, 0, 0, 0, 0},
-      stem{7, 7, 2, 2, 3, 3, 3, 3};
+      stem{7, 7, 2, 2, 3, 3, 3, 3}, five{5, 5, 1, 1, 2, 2, 2, 2};
   for (const Case& c : {
            Case{{2, 9, 11, 16}, three, 21, false},    // Winograd, tiles over the edge, channels that fill no panel
            Case{{1, 33, 30, 32}, three, 32, false},   // in blocks of one thread
@@ -98,8 +99,16 @@ TEST(convolutions_stay_in_their_memory) {
            Case{{1, 9, 8, 20}, two, 33, false},
            Case{{2, 5, 6, 24}, one, 50, false},
            Case{{1, 5, 6, 7}, one, 3, false},
+           Case{{1, 9, 7, 40}, two, 33, false, 16},   // weights that all fit in pairs
+           Case{{1, 9, 7, 44}, one, 33, false, 45},   // some of them
+           Case{{1, 1, 1, 40}, one, 20, false},       // fewer rows than a tile has
+           Case{{1, 1, 3, 40}, one, 16, false},
            Case{{1, 9, 10, 40}, three, 40, true},
            Case{{2, 9, 10, 17}, two, 17, true},
+           Case{{1, 9, 10, 32}, three, 32, true},
+           Case{{2, 6, 5, 7}, three, 7, true},  // fewer channels than a register has
+           Case{{1, 9, 10, 34}, five, 34, true},
+           Case{{1, 2, 3, 16}, five, 16, true},  // a window larger than the picture
        })
     compare(c);
 }
