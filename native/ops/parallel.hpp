@@ -29,6 +29,7 @@ class Parallel {
 
 constexpr size_t kAlignment = 64;  // a cache line, and what aligned loads need
 constexpr size_t kHugePage = 2 << 20;
+constexpr size_t kMuch = 32 << 10;  // bytes that are worth a huge page
 constexpr size_t kSlack = 64;  // bytes behind every buffer that may be read or written and mean nothing
 
 struct Free {
@@ -57,14 +58,14 @@ class Buffer {
   size_t count_ = 0;
 };
 
-// Memory of this thread that is there until the next call with the same `Use`: no allocation once it has grown. In huge
-// pages, because a tile's 36 numbers lie on as many small ones.
+// Memory of this thread that is there until the next call with the same `Use`: no allocation once it has grown. Much of it
+// lies in huge pages, because a tile's 36 numbers would be on as many small ones.
 template <typename Use>
 typename Use::Type* scratch(size_t count) {
   thread_local Buffer<typename Use::Type> kept;
   if (kept.size() < count) {
     kept = {};
-    kept = Buffer<typename Use::Type>(count, kHugePage);
+    kept = Buffer<typename Use::Type>(count, count * sizeof(typename Use::Type) < kMuch ? kAlignment : kHugePage);
   }
   return kept.data();
 }
