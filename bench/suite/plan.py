@@ -46,11 +46,11 @@ def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> 
         if choices.evaluation is not None:
             check(choices.evaluation, bundle.labels())
         for precision in precisions:
-            if not any(precision in offered(bundle, backend) for backend in backends):
+            if not any(precision in _offered(bundle, backend) for backend in backends):
                 graph_of(bundle, backends[0], precision)  # raises, and says why
         for backend in backends:
             for device in _devices(backend, devices, asked=bool(choices.backends)):
-                wanted = _precisions(offered(bundle, backend), precisions, backend, device)
+                wanted = _precisions(_offered(bundle, backend), precisions, backend, device)
                 cases += [_compiled(bundle, backend, precision, choices, device) for precision in wanted]
     for peer in choices.peers:
         cases += [case for one in _peers(peer, opened, choices) for case in _on_devices(one, devices)]
@@ -111,6 +111,12 @@ def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
 
 def _on_devices(case: Case, devices: Sequence[str]) -> list[Case]:
     return [case.model_copy(update={"device": device}) for device in _devices(case.backend, devices, asked=True)]
+
+
+def _offered(bundle: Bundle, backend: str) -> list[Executed]:
+    """libzoo runs the graphs that Python's engine with the same library runs, and no execution of them."""
+    there = offered(bundle, NATIVE.get(backend, backend))
+    return [name for name in there if name in bundle.manifest.graphs] if is_native(backend) else there
 
 
 def _precisions(there: Sequence[Executed], asked: Sequence[Executed], backend: str, device: str) -> Sequence[Executed]:

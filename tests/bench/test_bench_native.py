@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tiny import tiny_bundle
 
 from bench.results import read_results
+from bench.suite.choices import Choices
+from bench.suite.plan import plan
 
 
 @pytest.fixture
@@ -50,3 +53,19 @@ def test_what_the_loop_cannot_run_is_the_rows_reason(with_library, zoo_command, 
     done = zoo_command("bench", "run", bundle_path, *asked)
     assert done.returncode == 4
     assert "/nowhere/libonnxruntime.so" in read_results(tmp_path / "results.json").rows[0].error
+
+
+def test_it_is_planned_in_the_precisions_that_it_runs(with_library, tmp_path):
+    bundle = tiny_bundle(tmp_path / "tiny.zoo", precisions=("fp32", "int8"))
+    asked = Choices(
+        backends=["onnxruntime-winograd", "openvino"], native=True, precisions=["fp32", "int8", "bf16"], threads=1
+    )
+    assert [(case.backend, case.precision) for case in plan([bundle], [], asked)] == [
+        ("onnxruntime-winograd", "int8"),
+        ("openvino", "fp32"),
+        ("openvino", "int8"),
+        ("openvino", "bf16"),
+        ("libzoo-onnxruntime-winograd", "int8"),
+        ("libzoo-openvino", "fp32"),
+        ("libzoo-openvino", "int8"),
+    ]
