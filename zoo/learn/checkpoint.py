@@ -21,6 +21,7 @@ from zoo.learn.tasks import TASKS, AnyTask
 from zoo.schemas import first_problem
 
 FILE, METRICS = "model.safetensors", "metrics.json"  # METRICS lies beside it: scores, times
+LAST = "last.ckpt"  # of a training that is not over
 
 
 class About(BaseModel):

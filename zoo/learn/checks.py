@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from zoo.errors import InputError
-from zoo.learn.learner import soft_part
 from zoo.learn.networks import build
 from zoo.learn.onnx_teacher import GRAPHS
 from zoo.learn.recipe import Recipe, Training
 from zoo.learn.recorded import recorder
+from zoo.learn.soft_part import soft_part
 from zoo.learn.tasks import TASKS, AnyTask
 
 ALREADY_TRAINED = ("run:", *GRAPHS)

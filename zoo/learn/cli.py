@@ -66,10 +66,11 @@ def _open(
 ) -> tuple[Run, tuple[Student, ...]]:
     need("lightning", "torch", extra="train", purpose="training")
     from zoo.learn.recipe import load_recipe
-    from zoo.learn.run import Run
 
     recipe: Recipe = load_recipe(name, overrides)
     students = recipe.named(only)
+    from zoo.learn.run import Run  # after what the recipe itself can be refused for: torch takes seconds
+
     return Run(recipe, out or Path("runs") / recipe.name, resume=resume), students
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import torch
@@ -15,11 +15,11 @@ from zoo.learn.batches import Batch, Batches
 from zoo.learn.blend import Blended, blend
 from zoo.learn.compiling import compiled
 from zoo.learn.hints.pairs import Hints, Taken
-from zoo.learn.losses.registry import BoundLoss, SoftLoss, bind, soft_loss
 from zoo.learn.networks import Normalised
 from zoo.learn.recipe import Distillation, Training
 from zoo.learn.recorded import RecordedStep, Row
 from zoo.learn.schedule import Plan, rate_factor
+from zoo.learn.soft_part import soft_part
 from zoo.learn.tasks import AnyTask
 from zoo.learn.teachers import Teacher
 
@@ -228,25 +228,3 @@ class Learner(L.LightningModule):
             optimizer, lambda step: rate_factor(self._training, step / self.batches.steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class SoftPart(NamedTuple):
-    """A soft loss as a recipe wants it: the function `between` answers, and the weights of hard and soft."""
-
-    loss: SoftLoss
-    between: BoundLoss
-    weights: tuple[float, float]
-
-
-def soft_part(task: AnyTask, distill: Distillation) -> SoftPart:
-    """The recipe's soft loss. `InputError` for a name or a parameter that it cannot have."""
-    name = distill.loss or task.losses[0]
-    if name not in task.losses:
-        raise InputError(f"distill.loss '{name}' is not for {task.name}, which has: {', '.join(task.losses)}")
-    parameters = dict(distill.parameters)
-    if distill.temperature is not None:
-        parameters["temperature"] = distill.temperature
-    bound = bind(name, parameters, standardised=distill.standardise)
-    loss = soft_loss(name, standardised=distill.standardise)
-    share = distill.lambda_
-    return SoftPart(loss, bound, (1 - share, share) if share is not None else distill.weights or loss.weights)

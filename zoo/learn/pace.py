@@ -23,12 +23,13 @@ from zoo.errors import InputError
 from zoo.learn.answers import answers_of
 from zoo.learn.batches import Batches, EpochPlan
 from zoo.learn.checks import ALREADY_TRAINED
-from zoo.learn.learner import Learner, soft_part
+from zoo.learn.learner import Learner
 from zoo.learn.networks import Normalised, build
 from zoo.learn.plain_loop import PlainLoop
 from zoo.learn.recipe import Network, Recipe, Student
 from zoo.learn.recorded import WARM_UP
 from zoo.learn.run import Run
+from zoo.learn.soft_part import soft_part
 from zoo.learn.teachers import OnlineTeacher, Teacher
 from zoo.learn.training import fit
 from zoo.progress import note, track

@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from zoo.data import ImageSet
 from zoo.data.config import DataConfig
 from zoo.engines.machine import cores
-from zoo.learn.learner import SoftPart
 from zoo.learn.recipe import Training
+from zoo.learn.soft_part import SoftPart
 from zoo.learn.tasks import AnyTask
 
 WORKERS = 8  # mdistiller's default; fewer where a machine has not so many cores

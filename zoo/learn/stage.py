@@ -19,12 +19,10 @@ from zoo.learn.batches import Batches
 from zoo.learn.checkpoint import About
 from zoo.learn.environment import first_process, wait_for_all
 from zoo.learn.hints.pairs import Hints
-from zoo.learn.learner import Learner
 from zoo.learn.networks import Normalised, build, evaluate
 from zoo.learn.recipe import Network, Recipe, Training
 from zoo.learn.tasks import AnyTask
 from zoo.learn.teachers import CachedTeacher, Tally, Teacher
-from zoo.learn.training import LAST, fit
 from zoo.progress import note
 
 
@@ -83,7 +81,7 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
     if first_process():
         checkpoint.save(bare, about, folder)
         write_text(folder / checkpoint.METRICS, json.dumps(scores | metrics, indent=2) + "\n")
-        (folder / LAST).unlink(missing_ok=True)
+        (folder / checkpoint.LAST).unlink(missing_ok=True)
     wait_for_all()
     return done
 
@@ -92,6 +90,10 @@ def _train(
     stage: Stage, settings: Training, network: Normalised, recipe: Recipe, views: Views, folder: Path, *, resume: bool
 ) -> dict[str, Any]:
     """Train `network` in place; what is worth knowing of it besides the last scores."""
+    # Lightning takes seconds to import: whoever misspelt something need not wait for it.
+    from zoo.learn.learner import Learner
+    from zoo.learn.training import fit
+
     steps = -(-len(stage.splits.train) // settings.batch)
     kind = bottleneck.FeatureBatches if settings.cache_features else Batches
     batches = kind(stage.images, views, stage.task, batch=settings.batch, steps=steps, seed=recipe.seed)

@@ -19,6 +19,7 @@ from torch import Tensor
 from zoo.data import ImageSet
 from zoo.errors import VerdictError
 from zoo.learn.batches import Batch, Fixed
+from zoo.learn.checkpoint import LAST
 from zoo.learn.curves import Curves
 from zoo.learn.ema import Ema
 from zoo.learn.learner import Learner
@@ -26,7 +27,6 @@ from zoo.learn.recipe import Training
 from zoo.learn.recorded import Row, Rows
 from zoo.progress import track
 
-LAST = "last.ckpt"
 # Steps whose losses are looked at together: reading a number back from a GPU waits for all that is queued there, and
 # one wait in so many steps costs nothing that can be seen.
 LOOK_EVERY = 64

@@ -97,7 +97,12 @@ class PooledNetwork(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Fresh weights as torchvision draws them: He et al.'s normal by fan-out, linear layers with deviation 0.01."""
+    """Fresh weights as torchvision draws them: He et al.'s normal by fan-out, linear layers with deviation 0.01.
+
+    None on the meta device, where there are none, and where torch would load its compiler to find that out.
+    """
+    if any(weight.is_meta for weight in network.parameters()):
+        return
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
