@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from zoo.files import locked
 from zoo.native import runtimes
 
 ROOT = Path(__file__).parent.parent
@@ -124,12 +125,15 @@ def tiny_bundle(folder: Path, task: str, vectors: tuple[Any, Any] | None = None)
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build folder."""
+    """The build folder. It is that of all processes that run tests at once: one builds, the others find it built."""
     if reason := missing():
         pytest.skip(f"libzoo is not built here: {reason}")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     # `make native` may have built it already; what has not changed is not built again.
     there = ROOT / "build" / "native"
-    return build(there if there.is_dir() else tmp_path_factory.mktemp("native"))
+    with locked(shared / "native.lock", waiting=lambda: None):
+        return build(there if there.is_dir() else shared / "native")
 
 
 @pytest.fixture(scope="session")
