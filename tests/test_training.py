@@ -137,15 +137,25 @@ def start(recipe_file, folder, *more):
     return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_stopped_training_continues_to_the_same_bits(recipe_file, tmp_path, kill, code):
-    """Stopped by Ctrl-C or killed outright: --resume ends where an uninterrupted training ends."""
-    epochs = ("--set", "train.epochs=40")
-    whole = start(recipe_file, tmp_path / "whole", *epochs)
-    assert whole.wait(timeout=300) == 0, whole.stderr.read()
+LONG = ("--set", "train.epochs=40")
 
-    stopped = start(recipe_file, tmp_path / "stopped", *epochs)
-    last = tmp_path / "stopped" / "vgg-control" / "last.ckpt"
+
+@pytest.fixture(scope="module")
+def uninterrupted(recipe_file, tmp_path_factory):
+    """The folder of a training that nobody stopped."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    whole = start(recipe_file, folder, *LONG)
+    _, complaint = whole.communicate(timeout=300)
+    assert whole.returncode == 0, complaint
+    return folder / "vgg-control"
+
+
+@pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_stopped_training_continues_to_the_same_bits(recipe_file, uninterrupted, tmp_path, kill, code):
+    """Stopped by Ctrl-C or killed outright: --resume ends where an uninterrupted training ends."""
+    stopped = start(recipe_file, tmp_path / "stopped", *LONG)
+    folder = tmp_path / "stopped" / "vgg-control"
+    last = folder / "last.ckpt"
     deadline = time.monotonic() + 120
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -154,14 +164,14 @@ def test_a_stopped_training_continues_to_the_same_bits(recipe_file, tmp_path, ki
     assert stopped.returncode == code
     if kill == signal.SIGINT:
         assert "--resume" in one_line(complaint)
-    assert not (tmp_path / "stopped" / "vgg-control" / checkpoint.FILE).exists()
+    assert not (folder / checkpoint.FILE).exists()
 
-    resumed = start(recipe_file, tmp_path / "stopped", *epochs, "--resume")
+    resumed = start(recipe_file, tmp_path / "stopped", *LONG, "--resume")
     _, complaint = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, complaint
-    curves = [(tmp_path / run / "vgg-control" / "logs" / "metrics.csv").read_text() for run in ("whole", "stopped")]
+    curves = [(run / "logs" / "metrics.csv").read_text() for run in (uninterrupted, folder)]
     assert curves[0] == curves[1]
-    states = [checkpoint.load(tmp_path / run / "vgg-control")[0].state_dict() for run in ("whole", "stopped")]
+    states = [checkpoint.load(run)[0].state_dict() for run in (uninterrupted, folder)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
