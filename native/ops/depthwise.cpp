@@ -145,6 +145,7 @@ class Depthwise : public Convolution {
       : window_(layer.window),
         channels_(layer.in),
         pairs_((layer.depth() + 1) / 2),
+        pixel_(std::max(channels_, kPanel)),
         zero_(layer.x_zero),
         width_(channels_ >= kWide ? kWide : kPanel),
         compute_(choose()) {
@@ -206,35 +207,36 @@ class Depthwise : public Convolution {
   // A row of the answer. Fewer channels than a register has are computed aside, with space between the pixels, because
   // nothing behind a row may be read or written.
   void row(const uint8_t* image, const Shape& shape, size_t row, const uint8_t* residual, uint8_t* out) const {
-    const size_t columns = window_.columns(shape), width = shape.width, height = window_.height;
-    const size_t pixel = std::max(channels_, kPanel), line = width * pixel;
-    const bool narrow = channels_ < kPanel;
-    uint8_t* outside = scratch<OutsideUse>(line + (narrow ? height * line + 2 * columns * pixel : 0));
-    std::memset(outside, zero_, line);
+    const size_t columns = window_.columns(shape), width = shape.width, height = window_.height, line = width * pixel_;
+    const bool narrow = channels_ < pixel_;
+    uint8_t* outside = scratch<OutsideUse>(line + (narrow ? height * line + 2 * columns * pixel_ : 0));
     uint8_t* aside = outside + line;
     const uint8_t** lines = scratch<LinesUse>(height);
+    size_t missing = pixel_;  // bytes of pixels that are not there: one at an edge, or a whole line
     for (size_t y = 0; y < height; ++y) {
       const size_t at = row * window_.stride_y + y - window_.top;  // wraps above the first
+      if (at >= shape.height) missing = line;
       lines[y] = at < shape.height ? image + at * width * channels_ : outside;
       if (narrow && at < shape.height) lines[y] = spread(lines[y], width, aside + y * line);
     }
+    std::memset(outside, zero_, missing);
     if (!narrow) return compute_row(lines, outside, width, columns, residual, out);
     uint8_t* levels = aside + height * line;
-    const uint8_t* added = residual == nullptr ? nullptr : spread(residual, columns, levels + columns * pixel);
+    const uint8_t* added = residual == nullptr ? nullptr : spread(residual, columns, levels + columns * pixel_);
     compute_row(lines, outside, width, columns, added, levels);
-    for (size_t at = 0; at < columns; ++at) std::memcpy(out + at * channels_, levels + at * pixel, channels_);
+    for (size_t at = 0; at < columns; ++at) std::memcpy(out + at * channels_, levels + at * pixel_, channels_);
   }
 
   const uint8_t* spread(const uint8_t* from, size_t pixels, uint8_t* to) const {
-    for (size_t at = 0; at < pixels; ++at) std::memcpy(to + at * kPanel, from + at * channels_, channels_);
+    for (size_t at = 0; at < pixels; ++at) std::memcpy(to + at * pixel_, from + at * channels_, channels_);
     return to;
   }
 
-  // `lines`: those under the window; `outside`: a pixel that means 0. Windows over the left or the right edge are runs of their own, and so are all where
-  // the picture is narrower than the window.
+  // `lines`: those under the window; `outside`: a pixel that means 0. Windows over the left or the right edge are runs of
+  // their own, and so are all where the picture is narrower than the window.
   void compute_row(const uint8_t** lines, const uint8_t* outside, size_t width, size_t columns, const uint8_t* residual,
                    uint8_t* out) const {
-    const size_t pixel = std::max(channels_, kPanel), many = 2 * pairs_, step = window_.stride_x;
+    const size_t many = 2 * pairs_, step = window_.stride_x;
     const size_t first = std::min((window_.left + step - 1) / step, columns);
     const size_t fit = width + window_.left < window_.width ? 0 : (width + window_.left - window_.width) / step + 1;
     const size_t inside = std::min(fit, columns) > first ? std::min(fit, columns) - first : 0;
@@ -245,23 +247,23 @@ class Depthwise : public Convolution {
       runs[count] = {taps, column == first && inside > 0 ? inside : 1};
       find(lines, outside, width, column, taps);
     }
-    const Row row{runs, count, step * pixel, pixel, residual, out};
+    const Row row{runs, count, step * pixel_, pixel_, residual, out};
     for (const Panel32& panel : panels_) compute_(row, panel, pairs_);
   }
 
   // The pixels under the window at a column. A tap that makes their number even has no weight.
   void find(const uint8_t** lines, const uint8_t* outside, size_t width, size_t column, const uint8_t** taps) const {
-    const size_t pixel = std::max(channels_, kPanel);
     for (size_t y = 0; y < window_.height; ++y)
       for (size_t x = 0; x < window_.width; ++x) {
         const size_t at = column * window_.stride_x + x - window_.left;  // wraps before the first
-        *taps++ = at < width ? lines[y] + at * pixel : outside;
+        *taps++ = at < width ? lines[y] + at * pixel_ : outside;
       }
     if (window_.height * window_.width % 2 != 0) *taps = taps[-1];
   }
 
   Window window_;
   size_t channels_, pairs_;
+  size_t pixel_;  // from one pixel to the next where they are computed
   uint8_t zero_;
   size_t width_;  // of a panel
   Compute compute_;
