@@ -14,9 +14,10 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/zoo demo
 
-# Two workers of one thread each: most tests start processes, and threads that wait for each other spin.
+# Two workers of one thread each: most tests start processes, and threads that wait for each other spin. Files in their own
+# order: xdist would begin those with the fewest tests last, and some of them are the longest.
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
