@@ -115,7 +115,8 @@ inline __m256i repeat(const void* from) {
   return _mm256_set1_epi32(four);
 }
 
-// Keeps the compiler from moving a later row's work in front of this one's, for which it has too few registers.
+// sum += more, here and in place: a compiler would move a later row's work in front of this one's, for which it has too few
+// registers, and copy sums around.
 inline void accumulate(__m256i& sum, __m256i more) { asm volatile("vpaddd %1, %0, %0" : "+x"(sum) : "x"(more)); }
 
 }  // namespace zoo_ops
