@@ -21,7 +21,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 WANTED = "ZOO_BUILD_LIBRARY"
-PLACE = "zoo/_libzoo"  # where zoo/native.py looks
+PLACE = "zoo/_libzoo"  # where zoo/preprocess/libzoo.py looks
 
 
 class NotBuilt(Exception):  # noqa: N818  a reason, and no error

@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from zoo.engines.precision import Executed
+from zoo.bundle.manifest import Executed
 from zoo.schemas import Strict
 
 Role = Literal["teacher", "control", "student"]

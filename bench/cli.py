@@ -69,8 +69,8 @@ def training(
     import json
 
     need("lightning", "torch", extra="train", purpose="training")
-    from zoo.learn.pace import paces
-    from zoo.learn.recipe import load_recipe
+    from bench.training.throughput import paces
+    from zoo.learn.recipe.schema import load_recipe
 
     loaded = load_recipe(recipe, set_)
     found = paces(loaded, loaded.named([student] if student else [])[0], steps=steps, rounds=rounds)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.clock import Clock
 from bench.evidence import Gpu
-from bench.measure.timers import Clock
 from zoo.errors import EnvironmentProblem, InputError, missing_package
 
 CUDA = "cuda"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from zoo.engines.machine import cores, cpu_model
 from zoo.errors import missing_package
+from zoo.machine import cores, cpu_model
 from zoo.schemas import Strict
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

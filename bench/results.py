@@ -18,12 +18,12 @@ from bench.cases import SCOPES, Role, Scope, Variant
 from bench.evidence import Ceilings, Embedded, Energy, Gpu, Layer, Limit, Saturation, Start
 from bench.host import Host
 from bench.stats import median, median_interval, quantile, spread
+from zoo.bundle.manifest import Executed
 from zoo.engines.backend import Backend
-from zoo.engines.precision import Executed
-from zoo.engines.tasks import TASKS, Task
 from zoo.errors import EnvironmentProblem
 from zoo.files import write_text
 from zoo.schemas import Strict, read_json
+from zoo.tasks.base import TASKS, Task
 
 SCHEMA: Final = "zoo.bench/1"
 StopReason = Literal["converged", "noise settled", "time limit"]

@@ -14,19 +14,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from export.checkpoint import pack_checkpoint
-    from export.foreign import pack_onnx
-    from export.module import pack
-    from export.packing import Evidence, Options
+    from export.packing.packing import Evidence, Options
+    from export.packing.sources.checkpoint import pack_checkpoint
+    from export.packing.sources.foreign import pack_onnx
+    from export.packing.sources.module import pack
 
 __all__ = ["Evidence", "Options", "pack", "pack_checkpoint", "pack_onnx"]
 
 _HOME = {
-    "Evidence": "packing",
-    "Options": "packing",
-    "pack": "module",
-    "pack_checkpoint": "checkpoint",
-    "pack_onnx": "foreign",
+    "Evidence": "packing.packing",
+    "Options": "packing.packing",
+    "pack": "packing.sources.module",
+    "pack_checkpoint": "packing.sources.checkpoint",
+    "pack_onnx": "packing.sources.foreign",
 }
 
 

@@ -11,8 +11,8 @@ import typer
 from zoo.errors import InputError, missing_package, nearest
 
 if TYPE_CHECKING:
+    from zoo.bundle.sidecar import Sidecar
     from zoo.engines import Bundle
-    from zoo.engines.sidecar import Sidecar
 
 app = typer.Typer()
 
@@ -113,9 +113,9 @@ def _tensorrt(
     bundle: Bundle, precision: str, batch: tuple[int, int, int], hardware: bool, version: bool, ratio: float | None
 ) -> tuple[Sidecar, bool]:
     try:
-        from export.tensorrt.build import PLAN_RATIO
-        from export.tensorrt.build import build as build_plan
-        from export.tensorrt.compiler import Options
+        from export.build.tensorrt.build import PLAN_RATIO
+        from export.build.tensorrt.build import build as build_plan
+        from export.build.tensorrt.compiler import Options
     except ImportError as error:
         raise missing_package(str(error.name), "export,tensorrt", "zoo build --backend tensorrt") from None
     options = Options(batch, hardware_compatible=hardware, version_compatible=version)
@@ -128,7 +128,7 @@ def _aotinductor(
     if checkpoint is None:
         raise InputError(f"{backend} compiles the torch network: --checkpoint names the folder it was trained in")
     try:
-        from export.aotinductor import build as build_package
+        from export.build.aotinductor import build as build_package
     except ImportError as error:
         raise missing_package(str(error.name), "train,export", f"zoo build --backend {backend}") from None
     return build_package(bundle, checkpoint, precision, device=device, batch=batch, backend=backend)
@@ -136,7 +136,7 @@ def _aotinductor(
 
 def _winograd(bundle: Bundle, batch: tuple[int, int, int] | None) -> tuple[Sidecar, bool]:
     try:
-        from export.winograd.build import build as build_graph
+        from export.build.winograd.build import build as build_graph
     except ImportError as error:
         raise missing_package(str(error.name), "export", "zoo build --backend onnxruntime-winograd") from None
     return build_graph(bundle, batch)

@@ -10,8 +10,8 @@ import typer
 from zoo.errors import InputError, missing_package, nearest
 
 if TYPE_CHECKING:
-    from export.sensitive import Choice
-    from zoo.engines.manifest import Manifest, Precision
+    from export.packing.quantise.sensitive import Choice
+    from zoo.bundle.manifest import Manifest, Precision
 
 app = typer.Typer()
 
@@ -75,9 +75,9 @@ def export(
 ) -> None:
     """Export a network to ONNX graphs, prove each against its source, and pack them. Exit 1 if a graph fails."""
     try:
-        from export.checkpoint import pack_checkpoint
-        from export.library import Given, is_foreign, pack_foreign
-        from export.packing import Options
+        from export.packing.packing import Options
+        from export.packing.sources.checkpoint import pack_checkpoint
+        from export.packing.sources.library import Given, is_foreign, pack_foreign
     except ImportError as error:
         raise missing_package(str(error.name), "train,export", "zoo export") from None
     thresholds = {
@@ -123,7 +123,7 @@ def export(
 
 
 def _precisions(text: str) -> list[Precision]:
-    from zoo.engines.manifest import Precision
+    from zoo.bundle.manifest import Precision
 
     known = get_args(Precision)
     wanted = list(dict.fromkeys(text.split(",")))
@@ -134,7 +134,7 @@ def _precisions(text: str) -> list[Precision]:
 
 
 def _method(name: str) -> Choice:
-    from export.sensitive import Choice
+    from export.packing.quantise.sensitive import Choice
 
     known = get_args(Choice)
     if name not in known:
@@ -150,7 +150,7 @@ def _channels(text: str) -> tuple[float, ...] | None:
 
 
 def _show(out: Path, manifest: Manifest) -> None:
-    from zoo.engines.tasks import TASKS
+    from zoo.tasks.base import TASKS
 
     shown = TASKS[manifest.task]((), 0).shown
     before = f"{manifest.accuracy.metric} {shown(manifest.accuracy.torch)}"

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zoo.engines.built import Built, engines
-from zoo.engines.bundle import Bundle
-from zoo.engines.manifest import Manifest, Precision
-from zoo.engines.tasks import TASKS
+from zoo.bundle.built import Built, engines
+from zoo.bundle.bundle import Bundle
+from zoo.bundle.manifest import Manifest, Precision
 from zoo.errors import InputError, nearest
 from zoo.files import atomic_folder
+from zoo.tasks.base import TASKS
 
 VERSION = "1"
 CONFIG, LABELS = "config.pbtxt", "labels.txt"

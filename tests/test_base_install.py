@@ -9,8 +9,9 @@ import sys
 import zipfile
 
 import pytest
-from conftest import ROOT
-from libzoo import checked, missing
+
+from tests.support.libzoo import checked, missing
+from tests.support.places import ROOT
 
 pytestmark = pytest.mark.slow
 

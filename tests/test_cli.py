@@ -8,7 +8,9 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import one_line, write_pictures
+
+from tests.support.command import one_line
+from tests.support.pictures import write_pictures
 
 
 def test_help_names_every_command(zoo_command):

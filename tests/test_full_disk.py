@@ -5,8 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 
-from conftest import one_line
-
+from tests.support.command import one_line
 from zoo.files import sha256
 
 

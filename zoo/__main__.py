@@ -16,7 +16,7 @@ def main() -> None:
         from zoo import cli
 
         return cli.main()
-    from zoo import native
+    from zoo.preprocess import libzoo as native
 
     try:
         print(native.prefix() if sys.argv[1] == "--prefix" else native.cmake_dir())

@@ -15,17 +15,17 @@ from zoo.errors import INTERRUPTED, EnvironmentProblem, ZooError
 
 # Rooms are imported here, once: their modules import fast, and their commands import what is heavy.
 ROOMS = (
-    "zoo.demo_cli",
+    "zoo.demo.cli",
     "zoo.learn.cli",
     "zoo.learn.list_cli",
-    "zoo.learn.scores_cli",
+    "zoo.learn.run.scores_cli",
     "zoo.learn.label.cli",
     "export.cli",
     "export.build_cli",
     "export.triton_cli",
     "bench.tune.cli",
     "zoo.engines.cli",
-    "zoo.engines.world_cli",
+    "zoo.bundle.share_cli",
 )
 
 

@@ -20,8 +20,8 @@ from bench.campaign.needs import lacking
 from bench.campaign.state import SCHEMA, Progress, State, Status, read_state
 from bench.host import this_host
 from zoo import __version__
-from zoo.engines.machine import cores
 from zoo.files import locked
+from zoo.machine import cores
 from zoo.progress import note, track
 
 # A step that is started with less than this left does nothing but start.

@@ -24,9 +24,9 @@ from bench.host import peak_memory
 from bench.measure import WarmUp
 from bench.results import EngineFacts
 from bench.stats import median
+from zoo.bundle.manifest import Executed
 from zoo.engines import load
 from zoo.engines.backend import Backend, backend_class
-from zoo.engines.precision import Executed
 from zoo.errors import ZooError, unexpected
 from zoo.schemas import Strict
 

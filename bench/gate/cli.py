@@ -100,7 +100,7 @@ def _config(path: Path | None, only: str, baseline: Path, candidate: Path | None
     from fnmatch import fnmatchcase
 
     from bench.gate.config import read_config
-    from bench.gate.sides import default_benchmarks, kind_of, open_sides
+    from bench.gate.runners import default_benchmarks, kind_of, open_sides
 
     config = read_config(path)
     if not only:
@@ -120,7 +120,7 @@ def _measure(
 ) -> Receipt:
     from bench.gate.from_results import judge
     from bench.gate.run import run
-    from bench.gate.sides import kind_of
+    from bench.gate.runners import kind_of
 
     other = candidate or baseline
     kinds = {kind_of(path) for path in (baseline, other)}
@@ -135,7 +135,7 @@ def _self_test(rounds: Path | None, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from bench.gate.replay import REPLAYS, judge, replay, stored, table
+    from bench.gate.error_rates.replay import REPLAYS, judge, replay, stored, table
 
     receipt = stored(rounds)
     entry = receipt.entries[0]
@@ -160,8 +160,8 @@ def compare(
     """Two results side by side, of one machine and the same scopes. Advisory: see `zoo bench gate` for a verdict."""
     import json
 
-    from bench.gate.compare import compare as rows_of
-    from bench.gate.compare import data, text
+    from bench.history.compare import compare as rows_of
+    from bench.history.compare import data, text
     from bench.results import read_results
 
     rows = rows_of(read_results(before), read_results(after))
@@ -177,8 +177,8 @@ def history(
     """Plot results over time as one HTML page and mark where a time took a step. Advisory."""
     import json
 
-    from bench.gate.history import data, read_folder, text, write_page
-    from bench.gate.history import history as series_of
+    from bench.history.history import data, read_folder, text, write_page
+    from bench.history.history import history as series_of
 
     series = series_of(read_folder(folder))
     if not series:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from bench.gate.rule import Rule
-from zoo.engines.manifest import Precision
+from zoo.bundle.manifest import Precision
 from zoo.errors import InputError, nearest
 from zoo.schemas import Strict, first_problem
 

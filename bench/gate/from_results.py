@@ -16,7 +16,7 @@ from bench.gate.config import Benchmark, GateConfig
 from bench.gate.receipt import Check, Entry, Pair, Receipt
 from bench.gate.rule import LOOKS, decide
 from bench.gate.run import Book
-from bench.gate.sides import Facts
+from bench.gate.runners import Facts
 from bench.results import Results, Row, read_results
 from zoo.errors import InputError
 

@@ -15,10 +15,10 @@ from bench.gate import verdict
 from bench.gate.arm import ArmError
 from bench.gate.child import CHECK, Job
 from bench.gate.config import Benchmark, GateConfig
-from bench.gate.pairs import Pace, run_pair
+from bench.gate.paired_differences import Pace, run_pair
 from bench.gate.receipt import SCHEMA, Arm, Check, Entry, Pair, Receipt
 from bench.gate.rule import LOOKS, Decision, decide, drifts
-from bench.gate.sides import BundleSide, Facts, Feed, Side, default_benchmarks, open_sides
+from bench.gate.runners import BundleSide, Facts, Feed, Side, default_benchmarks, open_sides
 from bench.host import this_host
 from bench.results import EngineFacts
 from zoo import __version__

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from bench.gate.config import GateConfig, Metric
 from bench.gate.receipt import Check, Entry, Measured, Receipt
 from bench.gate.rule import Decision, Rule
-from bench.gate.sides import Facts
+from bench.gate.runners import Facts
 from zoo.errors import EnvironmentProblem, Inconclusive, VerdictError, ZooError
 
 Part = TypeVar("Part", Check, Measured)

@@ -13,10 +13,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Literal, Protocol
 
+from bench.clock import Call, Clock, Elapsed
 from bench.evidence import Energy
-from bench.measure.inputs import Batch
+from bench.inputs import Batch
 from bench.measure.rounds import no_collection
-from bench.measure.timers import Call, Clock, Elapsed
 
 POWERCAP = Path("/sys/class/powercap")
 # A counter that does not move in so long is none: the slowest that are known, of GPUs, take a tenth of a second.

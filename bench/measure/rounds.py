@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from itertools import cycle
 from typing import Protocol
 
-from bench.measure.inputs import Batch
+from bench.clock import Clock, Elapsed, Timer, believable
+from bench.inputs import Batch
 from bench.measure.stop import Criterion
-from bench.measure.timers import Clock, Elapsed, Timer, believable
 from bench.measure.warm import USUAL, WarmUp, warm
 from bench.results import Timing
 from bench.stats import median

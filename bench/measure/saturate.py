@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
 
+from bench.clock import Call, Clock
 from bench.evidence import Saturation
-from bench.measure.inputs import Batch
+from bench.inputs import Batch
 from bench.measure.rounds import no_collection
-from bench.measure.timers import Call, Clock
 
 # A hundred time slices of the scheduler, so that every caller gets its share of the cores.
 SECONDS = 1.0

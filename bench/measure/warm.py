@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bench.measure.inputs import Batch
-from bench.measure.timers import Clock, Elapsed, Timer
+from bench.clock import Clock, Elapsed, Timer
+from bench.inputs import Batch
 from bench.stats import median
 
 # Six windows are the fewest whose order says something: without a trend, |S| of Mann and Kendall's test is 11 or more

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import bars, names, role_of
+from bench.page.charts.section import Figure, Numbers, Section, Spec
+from bench.page.charts.spec import bars, names, role_of
 from bench.show.table import Table
 
 SOURCES = {"nvml": "the GPU's own counter (NVML)", "rapl": "the processor's own counter (RAPL)"}

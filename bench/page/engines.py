@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.page import layers, rounds
+from bench.page.charts.section import Spec
 from bench.page.energy import joules
-from bench.page.section import Spec
 from bench.page.start import row_of
 from bench.results import Row
 from bench.show.table import Line, Table

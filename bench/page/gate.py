@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.gate.receipt import Receipt
 from bench.gate.show import ABOUT, key_of, parts
 from bench.gate.verdict import plain, signed
-from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import ROW, captions, chart, listed, tooltip
+from bench.page.charts.section import Figure, Numbers, Section, Spec
+from bench.page.charts.spec import ROW, captions, chart, listed, tooltip
 
 COLOURS = {
     "domain": ["pass", "fail", "inconclusive"],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import chart, tooltip
+from bench.page.charts.section import Figure, Numbers, Section, Spec
+from bench.page.charts.spec import chart, tooltip
 from bench.results import Row
 from bench.show.table import Line, Table
 from bench.show.text import milliseconds

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.evidence import Bandwidth, Ceilings, Limit, Rate
-from bench.page.labels import LIMIT, WIDE, Wish, label, place
-from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import HOLLOW, by_role, chart, log_axis, names, one_two_five, role_of, tooltip
+from bench.page.charts.labels import LIMIT, WIDE, Wish, label, place
+from bench.page.charts.section import Figure, Numbers, Section, Spec
+from bench.page.charts.spec import HOLLOW, by_role, chart, log_axis, names, one_two_five, role_of, tooltip
 from bench.results import Results, Row
 from bench.show.table import Line, Table
 from bench.show.text import count, milliseconds, percent

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.page.section import Spec
-from bench.page.spec import chart, tooltip
+from bench.page.charts.section import Spec
+from bench.page.charts.spec import chart, tooltip
 from bench.results import NS_PER_MS, Timing
 from bench.show.text import milliseconds
 from bench.stats import median

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.cases import EAGER, PEERS
-from bench.page.section import Figure, Section, Spec
-from bench.page.spec import bars, role_of
+from bench.page.charts.section import Figure, Section, Spec
+from bench.page.charts.spec import bars, role_of
 from bench.show.table import Line, Table
 from bench.show.text import count, size
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.page.section import Figure, Section, Spec
-from bench.page.spec import ROW, by_role, captions, chart, listed, log_axis, names, role_of, tooltip
+from bench.page.charts.section import Figure, Section, Spec
+from bench.page.charts.spec import ROW, by_role, captions, chart, listed, log_axis, names, role_of, tooltip
 from bench.show.table import Table
 from bench.show.text import milliseconds
 from bench.stats import thin

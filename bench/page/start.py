@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import ROW, by_role, captions, chart, listed, names, role_of, tooltip
+from bench.page.charts.section import Figure, Numbers, Section, Spec
+from bench.page.charts.spec import ROW, by_role, captions, chart, listed, names, role_of, tooltip
 from bench.results import Row
 from bench.show.table import Line, Table
 from bench.show.text import NOTHING, milliseconds, rate

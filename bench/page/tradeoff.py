@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cases import EAGER, is_engine
-from bench.page.labels import LIMIT, NARROW, WIDE, Wish, label, place
-from bench.page.section import Figure, Numbers, Section, Spec
-from bench.page.spec import HOLLOW, by_role, chart, log_axis, one_two_five, role_of, tooltip
+from bench.page.charts.labels import LIMIT, NARROW, WIDE, Wish, label, place
+from bench.page.charts.section import Figure, Numbers, Section, Spec
+from bench.page.charts.spec import HOLLOW, by_role, chart, log_axis, one_two_five, role_of, tooltip
 from bench.results import Accuracy
 from bench.show.table import Line, Table
 from bench.show.text import columns, factor, milliseconds

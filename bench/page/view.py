@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from bench.cases import Scope
 from bench.page import energy, engines, layers, roofline, rounds, sizes, spread, start, tradeoff
+from bench.page.charts.section import Numbers, Section, Spec
 from bench.page.engines import Shown
-from bench.page.section import Numbers, Section, Spec
 from bench.results import Results
 from bench.show.headline import Segments, headline, pick
 from bench.show.table import Line, Table, pivot

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from bench.evidence import Rate
 from bench.roofline.graphs import SHAPES, Shape, probe
+from zoo.bundle.manifest import Executed
 from zoo.engines.backend import RUNTIMES, backend_class, installed
-from zoo.engines.precision import EXECUTIONS, Executed
-from zoo.engines.work import work
+from zoo.engines.precision import EXECUTIONS
 from zoo.errors import EnvironmentProblem
+from zoo.graphs.work import work
 
 PASSES = 3  # over everything: a burst of somebody else's work then spoils one visit and not the ceiling
 SECONDS = 0.15  # a visit; a call takes 5 to 100 ms

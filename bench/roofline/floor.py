@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from bench.cases import Scope
 from bench.evidence import Bandwidth, Ceilings, Limit, Rate
-from zoo.engines.work import Work
+from zoo.graphs.work import Work
 
 # What each arithmetic can always be computed in, too: a wider one, or what a GPU takes for fp32 unless told otherwise.
 ALSO = {"fp16": ("fp32", "tf32"), "bf16": ("fp32", "tf32"), "int8": ("fp32", "tf32", "fp16", "bf16"), "fp32": ("tf32",)}

@@ -13,8 +13,8 @@ from bench.roofline.graphs import SHAPES, Shape
 from bench.roofline.memory import bandwidths, last_cache, working_sets
 from bench.roofline.store import SCHEMA, Known
 from zoo import __version__
-from zoo.engines.machine import cores, libraries
 from zoo.errors import InputError, nearest, need
+from zoo.machine import cores, libraries
 from zoo.progress import track
 
 DEVICES = ("cpu", "cuda")

@@ -11,12 +11,12 @@ from bench.host import Host
 from bench.results import Row
 from bench.roofline.floor import floor
 from bench.roofline.store import Known, find
-from zoo.engines.bundle import Bundle
-from zoo.engines.machine import cores
-from zoo.engines.manifest import Precision
+from zoo.bundle.bundle import Bundle
+from zoo.bundle.manifest import Precision
 from zoo.engines.precision import graph_of
-from zoo.engines.work import Work, read_work
 from zoo.errors import ZooError, first_line
+from zoo.graphs.work import Work, read_work
+from zoo.machine import cores
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.evidence import Ceilings
 from bench.roofline.store import Known
 from bench.show.text import NOTHING, count, size
-from zoo.engines.inspect import aligned
+from zoo.bundle.inspect import aligned
 from zoo.engines.precision import NAMES
 
 MAIN = "main memory"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bench.results import Accuracy
 from bench.subjects.subject import Subject
 from zoo.errors import InputError, VerdictError, nearest
-from zoo.images import SUFFIXES, Pixels, read
+from zoo.preprocess.pillow import SUFFIXES, Pixels, read
 
 BATCH = 32  # large enough to be fast, small enough for any memory
 TEST_SET = ".safetensors"

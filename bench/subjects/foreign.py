@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 from bench.cases import Case
 from bench.results import EngineFacts
 from bench.subjects.subject import Subject, looked, recogniser
-from zoo.engines.tasks import TASKS
 from zoo.errors import InputError, need
-from zoo.images import Framing
+from zoo.preprocess.pillow import Framing
+from zoo.tasks.base import TASKS
 
 if TYPE_CHECKING:
-    from zoo.learn.teachers import TorchTeacher
+    from zoo.learn.teachers.base import TorchTeacher
 
 
 def network_of(case: Case) -> TorchTeacher:
     """The torch network of a case: a checkpoint of ours, or timm:NAME or torchvision:NAME with its weights."""
     if case.foreign is None:
-        from zoo.learn.teachers import from_checkpoint
+        from zoo.learn.teachers.base import from_checkpoint
 
         return from_checkpoint(case.subject)
-    from zoo.learn.library import from_library
+    from zoo.learn.teachers.library import from_library
 
     return from_library(case.foreign, str(case.subject), _folders(case.evaluation))
 
@@ -32,8 +32,8 @@ def open_graph(case: Case) -> Subject:
     that learned with another one is packed as a bundle, which knows its own.
     """
     need("torch", extra="train", purpose="measuring somebody's ONNX file")
-    from zoo.learn.library import MEAN, STD
-    from zoo.learn.onnx_teacher import Graph, files_of, parts
+    from zoo.learn.teachers.library import MEAN, STD
+    from zoo.learn.teachers.onnx import Graph, files_of, parts
 
     path, output = parts(str(case.subject))
     graph = Graph(path, output, MEAN, STD, None, case.device, case.threads)

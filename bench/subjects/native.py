@@ -21,7 +21,7 @@ from bench.subjects.photos import photo_files
 from zoo.engines import Bundle
 from zoo.engines.precision import graph_of
 from zoo.errors import EnvironmentProblem, InputError
-from zoo.native import library_path, runtimes
+from zoo.preprocess.libzoo import library_path, runtimes
 
 PREFIX = "libzoo-"
 # By the name of the row's backend: the one of Python's engines with the same library.

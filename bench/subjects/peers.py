@@ -18,10 +18,10 @@ import numpy.typing as npt
 from bench.cases import PIPELINE, Case
 from bench.results import EngineFacts
 from bench.subjects.subject import Answer, Subject, looked, recogniser, torch_for, weight_bytes
+from zoo.bundle.manifest import Executed
 from zoo.engines import Bundle
-from zoo.engines.precision import Executed
-from zoo.engines.tasks import TASKS
 from zoo.errors import missing_package
+from zoo.tasks.base import TASKS
 
 
 def open_peer(case: Case) -> Subject:

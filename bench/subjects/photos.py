@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.errors import InputError
-from zoo.images import SUFFIXES
+from zoo.preprocess.pillow import SUFFIXES
 
 
 def photo_files(folder: Path) -> list[Path]:

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.cases import CHECKPOINT_PEERS, COMPILED, GRAPH_PEERS, ONNX, TORCH, Case, is_engine
-from bench.measure.timers import Compute
+from bench.clock import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
-from zoo.engines.tasks import Task
 from zoo.errors import InputError, VerdictError, missing_package, need
-from zoo.images import Framing, Pixels, look
+from zoo.preprocess.pillow import Framing, Pixels, look
+from zoo.tasks.base import Task
 
 if TYPE_CHECKING:
     from zoo.engines import Engine
@@ -132,7 +132,7 @@ def _torch(case: Case) -> Subject:
     """A checkpoint, in eager mode or compiled."""
     need("torch", extra="train", purpose="measuring a checkpoint")
     from bench.subjects.foreign import network_of
-    from zoo.learn.serving import Served
+    from zoo.engines.torch.network import Served
 
     network = network_of(case)
     served = Served(

@@ -132,8 +132,8 @@ def run(
 ) -> None:
     """Measure bundles, and teachers beside them, each in a process of its own, and print one table."""
     from bench.numbers import numbers, words
+    from bench.suite.case_list import plan
     from bench.suite.choices import QUICK, Choices
-    from bench.suite.plan import plan
     from bench.suite.runner import run as measure
 
     given = {

@@ -32,7 +32,7 @@ def fetch(cases: Iterable[Case]) -> None:
 
 def main(model: str) -> int:
     """Open the model once, so that its library keeps the weights; the exit status is that of its error."""
-    from zoo.learn.library import from_library
+    from zoo.learn.teachers.library import from_library
 
     try:
         from_library(model, HUB)

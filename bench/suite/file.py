@@ -9,9 +9,9 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from bench.cases import Case, Limits
+from bench.suite.case_list import distinct, plan
 from bench.suite.choices import PLAIN, Choices
 from bench.suite.naming import beside
-from bench.suite.plan import distinct, plan
 from zoo.errors import InputError, ZooError
 from zoo.schemas import Strict, first_problem
 

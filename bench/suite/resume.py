@@ -12,7 +12,7 @@ from bench.host import Host
 from bench.results import Results, Row, read_results
 from bench.suite.collect import Collection
 from zoo import __version__
-from zoo.engines.bundle import MANIFEST
+from zoo.bundle.bundle import MANIFEST
 from zoo.errors import InputError
 from zoo.progress import note
 

@@ -40,11 +40,12 @@ def tune(
     """Find the fastest engine here that keeps its accuracy; `zoo.load` then uses it. Exit 1 if none does."""
     from bench.numbers import numbers
     from bench.tune import text
+    from bench.tune.candidates import Wish
     from bench.tune.tune import choice
     from bench.tune.tune import tune as measure
-    from bench.tune.wish import Wish
-    from zoo.engines import Bundle, tuned
-    from zoo.engines.tasks import TASKS
+    from zoo.bundle import tuned
+    from zoo.engines import Bundle
+    from zoo.tasks.base import TASKS
 
     if show and forget:
         raise InputError("--show and --forget exclude each other")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.results import Row
-from bench.tune.wish import Kind, Wish
+from bench.tune.candidates import Kind, Wish
 
 SLACK = 1e-7  # a budget that is used up exactly is kept
 

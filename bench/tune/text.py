@@ -7,8 +7,8 @@ from typing import Any
 from bench.show.text import milliseconds, rate, size
 from bench.tune.judge import Entry, front
 from bench.tune.tune import Tuning
-from zoo.engines.inspect import aligned
-from zoo.engines.tuned import Choice
+from zoo.bundle.inspect import aligned
+from zoo.bundle.tuned import Choice
 
 
 def report(tuning: Tuning) -> str:

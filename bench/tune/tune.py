@@ -10,13 +10,14 @@ from bench.results import Row
 from bench.subjects.accuracy import check
 from bench.suite.collect import Collection, turns
 from bench.suite.runner import measure_case
+from bench.tune.candidates import Kind, Wish, check_case, kinds, timed_cases
 from bench.tune.judge import Entry, Standing, best, entry, too_inaccurate
-from bench.tune.wish import Kind, Wish, check_case, kinds, timed_cases
-from zoo.engines import Bundle, tuned
-from zoo.engines.tasks import TASKS, Task
-from zoo.engines.tuned import Choice
+from zoo.bundle import tuned
+from zoo.bundle.tuned import Choice
+from zoo.engines import Bundle
 from zoo.errors import EnvironmentProblem, VerdictError
 from zoo.progress import track
+from zoo.tasks.base import TASKS, Task
 
 # After the first pass only those are measured again that are within this factor of the fastest: machines change their
 # mood by some ten percent, not by half.

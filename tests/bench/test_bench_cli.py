@@ -3,17 +3,17 @@ import shlex
 from pathlib import Path
 
 import pytest
-from rows import family
-from tiny import colour_folder, tiny_bundle
 from typer.main import get_command
 
 from bench.cases import Limits
 from bench.cli import app
 from bench.results import Results, read_results
-from bench.suite import plan as planning
+from bench.suite import case_list as planning
+from bench.suite.case_list import plan
 from bench.suite.choices import Choices
-from bench.suite.plan import plan
-from zoo.engines.manifest import Manifest
+from tests.support.rows import family
+from tests.support.tiny import colour_folder, tiny_bundle
+from zoo.bundle.manifest import Manifest
 from zoo.errors import EnvironmentProblem, InputError
 
 command = get_command(app)

@@ -2,9 +2,9 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from fake_nvml import UUIDS, Machine, pynvml
 
 from bench.gpu import Nvml, State, devices, find, is_gpu, meter
+from tests.support.fake_nvml import UUIDS, Machine, pynvml
 from zoo.errors import EnvironmentProblem, InputError
 
 

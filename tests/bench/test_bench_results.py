@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from rows import HOST, family, row
 
 from bench.cases import Case
 from bench.evidence import Gpu
 from bench.host import this_host
 from bench.results import MIN_CALLS_FOR_P99, SCHEMA, Results, Timing, read_results
+from tests.support.rows import HOST, family, row
 from zoo.errors import EnvironmentProblem, InputError
 
 

@@ -70,7 +70,7 @@ def test_thinning_keeps_the_shape() -> None:
 
 def test_neither_parent_nor_child_imports_what_it_does_not_need() -> None:
     code = (
-        "import sys, bench.cli, bench.suite.plan, bench.suite.runner, bench.measure.child, bench.show.text\n"
+        "import sys, bench.cli, bench.suite.case_list, bench.suite.runner, bench.measure.child, bench.show.text\n"
         "heavy = {'scipy', 'torch', 'onnxruntime', 'openvino', 'jinja2', 'vl_convert', 'lightning', 'onnx'}\n"
         "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)"
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zoo.images import Framing
+from zoo.preprocess.pillow import Framing
 
 
 class DataConfig(BaseModel):

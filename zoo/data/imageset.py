@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.errors import InputError
-from zoo.images import Framing, read
+from zoo.preprocess.pillow import Framing, read
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from zoo.data.imageset import ImageSet
 from zoo.errors import InputError, nearest
-from zoo.images import Framing, Pixels, read
+from zoo.preprocess.pillow import Framing, Pixels, read
 from zoo.progress import note, track
 
 IMAGE = "Image"

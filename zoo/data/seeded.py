@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo.data.config import DataConfig
-from zoo.data.views import CropFlip, Geometry, Views
+from zoo.data.views import CropFlip, Views
+from zoo.tasks.geometry import Geometry
 
 TRIES = 10
 NUMBERS = 2 * TRIES + 9  # areas, ratios; top, left, mirrored; three factors and their order

@@ -15,7 +15,7 @@ from zoo.data.config import DataConfig
 from zoo.data.imageset import ImageSet, Splits, check_memory, draw
 from zoo.data.keypoints import has_points, point_names, read_faces
 from zoo.errors import InputError, missing_package
-from zoo.images import SUFFIXES, Framing, Pixels, read
+from zoo.preprocess.pillow import SUFFIXES, Framing, Pixels, read
 from zoo.progress import note, track
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from zoo.data.imageset import check_memory
 from zoo.errors import InputError, first_line, missing_package
-from zoo.images import Framing, Pixels, read
+from zoo.preprocess.pillow import Framing, Pixels, read
 from zoo.progress import note, track
 
 Targets = npt.NDArray[np.float32]

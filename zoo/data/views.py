@@ -7,7 +7,7 @@ the labels stay exactly those that an online teacher would give under the same a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-class Geometry(NamedTuple):
-    """Where views put a point (x, y) that has -1 and 1 at the picture's edges: times `scale` [N, 2], plus `offset`
-    [N, 2], and then, where `mirrored` [N], with x of the other sign.
-    """
-
-    scale: Tensor
-    offset: Tensor
-    mirrored: Tensor
-
-    def to(self, device: torch.device) -> Geometry:
-        """The same on another device."""
-        return Geometry(*(part.to(device) for part in self))
+from zoo.tasks.geometry import Geometry
 
 
 class Views(Protocol):

@@ -6,13 +6,13 @@ import logging
 from itertools import pairwise
 from pathlib import Path
 
-from zoo.engines import tuned
+from zoo.bundle import tuned
+from zoo.bundle.bundle import Bundle
 from zoo.engines.backend import BACKENDS, DEVICES, RUNTIMES, backend_class, replaying
-from zoo.engines.bundle import Bundle
-from zoo.engines.decoding import Points, Prediction, Scores
 from zoo.engines.engine import Engine
 from zoo.engines.precision import graph_of
 from zoo.errors import EnvironmentProblem, InputError, ZooError
+from zoo.tasks.prediction import Points, Prediction, Scores
 
 __all__ = ["BACKENDS", "RUNTIMES", "Bundle", "Engine", "Points", "Prediction", "Scores", "load"]
 

@@ -4,9 +4,9 @@ A backend is one small class in a file of its own. It takes a graph file and say
 device, precision or thread count that was asked for and is not used is an error, never a silent fallback.
 
 What a backend MAY have besides, for those who measure it: `compute_seconds(images, times) -> list[float]`, the device's
-own time for each of so many runs, copies apart (zoo/engines/tensorrt.py), with the keyword `before` if something may
-happen ahead of each run, outside its time and with nothing in between; `layer_times(images, times)`, the time of every
-layer (zoo/engines/layers.py). One that replays a CUDA graph takes the keyword `cuda_graph`, or has
+own time for each of so many runs, copies apart (zoo/engines/tensorrt/backend.py), with the keyword `before` if
+something may happen ahead of each run, outside its time and with nothing in between; `layer_times(images, times)`, the
+time of every layer (zoo/engines/layers.py). One that replays a CUDA graph takes the keyword `cuda_graph`, or has
 `cuda_graph = True`.
 """
 
@@ -25,12 +25,12 @@ import numpy.typing as npt
 from zoo.errors import InputError, nearest
 
 BACKENDS = {
-    "onnxruntime": "zoo.engines.onnxruntime:OnnxRuntime",
+    "onnxruntime": "zoo.engines.onnxruntime.backend:OnnxRuntime",
     "openvino": "zoo.engines.openvino:OpenVino",
-    "tensorrt": "zoo.engines.tensorrt:TensorRt",
-    "aotinductor": "zoo.engines.aotinductor:AotInductor",
-    "aotinductor-fused": "zoo.engines.aotinductor:AotInductorFused",
-    "onnxruntime-winograd": "zoo.engines.onnxruntime_winograd:OnnxRuntimeWinograd",
+    "tensorrt": "zoo.engines.tensorrt.backend:TensorRt",
+    "aotinductor": "zoo.engines.torch.aotinductor:AotInductor",
+    "aotinductor-fused": "zoo.engines.torch.aotinductor:AotInductorFused",
+    "onnxruntime-winograd": "zoo.engines.onnxruntime.winograd:OnnxRuntimeWinograd",
 }
 # Run what `zoo build` has made of a graph, for one kind of machine.
 BUILT = frozenset({"tensorrt", "aotinductor", "aotinductor-fused", "onnxruntime-winograd"})

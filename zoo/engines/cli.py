@@ -68,7 +68,8 @@ def verify(
     ] = None,
 ) -> None:
     """Check every file's hash and run the self-test of every graph. Exit 1 if an answer is off, 2 if a file is."""
-    from zoo.engines import Bundle, selftest, sidecar
+    from zoo.bundle import sidecar
+    from zoo.engines import Bundle, selftest
 
     opened = Bundle.open(bundle)
     if signed or public_key is not None:
@@ -90,7 +91,7 @@ def verify(
 
 
 def _check_signature(bundle: Path, public_key: Path | None) -> None:
-    from zoo.engines import signature
+    from zoo.bundle import signature
 
     if public_key is None:
         raise InputError("--signature needs --public-key PEM: without the signer's key a signature proves nothing")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.engines.sidecar import Processor
+from zoo.bundle.sidecar import Processor
 from zoo.errors import EnvironmentProblem, missing_package
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.bundle.bundle import Bundle
+from zoo.bundle.manifest import Precision
 from zoo.engines.backend import Backend
-from zoo.engines.bundle import Bundle
-from zoo.engines.decoding import Prediction
-from zoo.engines.machine import cores
-from zoo.engines.manifest import Precision
-from zoo.engines.many import BATCH, predict_many
-from zoo.engines.tasks import TASKS
+from zoo.engines.stream import BATCH, predict_many
 from zoo.errors import EnvironmentProblem, InputError, ZooError, first_line
-from zoo.images import Picture
-from zoo.native import look
+from zoo.machine import cores
+from zoo.preprocess.libzoo import look
+from zoo.preprocess.pillow import Picture
+from zoo.tasks.base import TASKS
+from zoo.tasks.prediction import Prediction
 
 
 class Engine:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines.layers import LayerTime, of_runs
-from zoo.engines.machine import cores
 from zoo.errors import EnvironmentProblem, InputError, missing_package
+from zoo.machine import cores
 
 # What OpenVINO computes in where the graph says float, by precision, and the capability of the CPU that it takes.
 # Left alone it takes bf16 wherever the CPU has it, and f32 without a word where a hint cannot be followed.

@@ -6,13 +6,12 @@ execution is a precision of its own, with its own name, its own accuracy and no 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
-from zoo.engines.bundle import Bundle
-from zoo.engines.manifest import Precision
+from zoo.bundle.bundle import Bundle
+from zoo.bundle.manifest import Executed, Precision
 from zoo.errors import InputError
 
-Executed = Literal[Precision, "bf16"]
 GRAPHS: tuple[Precision, ...] = get_args(Precision)
 # By backend: an execution of its own, and the graph it is an execution of.
 EXECUTIONS: dict[str, dict[Executed, Precision]] = {

@@ -1,37 +1,20 @@
-"""Does a bundle still answer here as it did where it was made?"""
+"""Does an engine answer here as its graph did where the bundle was made?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from zoo.bundle.bundle import Bundle
+from zoo.bundle.selftest import Outcome, compare
 from zoo.engines import load
-from zoo.engines.bundle import Bundle
 from zoo.engines.engine import Engine
-from zoo.engines.manifest import Precision
 from zoo.engines.precision import offered
 
 # Of an execution that is no graph of the bundle, as a share of its largest answer: bf16 has three bits fewer than fp16,
 # of which 1e-2 is allowed.
 EXECUTED: dict[str, float] = {"bf16": 8e-2}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One graph's self-test: the largest difference of any output, and what was allowed."""
-
-    precision: str
-    difference: float
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        """Within the tolerance."""
-        return self.difference <= self.tolerance
 
 
 def check(engine: Engine) -> Outcome:
@@ -51,13 +34,3 @@ def run(bundle: Bundle, *, backend: str = "onnxruntime") -> list[Outcome]:
     stored = bundle.manifest.selftest.tolerance
     some = [name for name in stored if name in offered(bundle, backend)]
     return [check(load(bundle, backend=backend, precision=name)) for name in some or stored]  # for none: says why
-
-
-def compare(
-    bundle: Bundle, graph: Precision, answers: npt.NDArray[np.float32], vectors: Mapping[str, npt.NDArray[Any]]
-) -> Outcome:
-    """Answers [N, size] to the images of `vectors` (`Bundle.selftest`) against those of a graph when it was made."""
-    expected = vectors[graph]
-    fits = answers.shape == expected.shape and np.isfinite(answers).all()
-    difference = float(np.abs(answers - expected).max()) if fits else float("inf")
-    return Outcome(graph, difference, bundle.manifest.selftest.tolerance[graph])

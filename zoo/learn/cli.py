@@ -11,8 +11,8 @@ import typer
 from zoo.errors import need
 
 if TYPE_CHECKING:
-    from zoo.learn.recipe import Recipe, Student
-    from zoo.learn.run import Run
+    from zoo.learn.recipe.schema import Recipe, Student
+    from zoo.learn.run.run import Run
 
 app = typer.Typer()
 
@@ -65,19 +65,19 @@ def _open(
     name: str, overrides: list[str], out: Path | None, resume: bool, only: list[str]
 ) -> tuple[Run, tuple[Student, ...]]:
     need("lightning", "torch", extra="train", purpose="training")
-    from zoo.learn.recipe import load_recipe
+    from zoo.learn.recipe.schema import load_recipe
 
     recipe: Recipe = load_recipe(name, overrides)
     students = recipe.named(only)
-    from zoo.learn.run import Run  # after what the recipe itself can be refused for: torch takes seconds
+    from zoo.learn.run.run import Run  # after what the recipe itself can be refused for: torch takes seconds
 
     return Run(recipe, out or Path("runs") / recipe.name, resume=resume), students
 
 
 def _show(run: Run, made: list[Path], together: dict[str, dict[str, float] | None], as_json: bool) -> None:
     """One row for each checkpoint, on stdout, and what specialists know together. One of several processes speaks."""
-    from zoo.learn.environment import first_process
-    from zoo.learn.results import summary
+    from zoo.learn.run.environment import first_process
+    from zoo.learn.run.results import summary
 
     if not first_process():
         return

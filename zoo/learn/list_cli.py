@@ -68,7 +68,7 @@ def _everything(as_json: bool) -> None:
     from rich.table import Table
 
     from zoo import models
-    from zoo.learn.recipe import load_recipe, shipped
+    from zoo.learn.recipe.schema import load_recipe, shipped
     from zoo.models.cost import cost
     from zoo.models.registry import knobs_of
 
@@ -99,7 +99,7 @@ def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: 
     from rich.table import Table
 
     from zoo.models.cost import cost, layers
-    from zoo.models.reparameterize import reparameterize
+    from zoo.models.families.reparameterize import reparameterize
 
     network = _build(model, knobs, size, classes, device="cpu" if folded else "meta")  # folding is arithmetic
     if folded:
@@ -135,15 +135,15 @@ def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: 
 
 def _build(model: str, knobs: dict[str, Any], size: int, classes: int, device: str = "meta") -> nn.Module:
     """A network with fresh weights, or none on torch's meta device."""
-    from zoo.learn import networks
-    from zoo.learn.recipe import Network
+    from zoo.learn.recipe.schema import Network
+    from zoo.models import networks
 
     return networks.build(Network(model=model, knobs=knobs), classes=classes, size=size, device=device)
 
 
 def _knobs(settings: list[str]) -> dict[str, Any]:
     """KNOB=VALUE pairs, with values as TOML or bare words."""
-    from zoo.learn.recipe import toml_or_word
+    from zoo.learn.recipe.schema import toml_or_word
 
     knobs: dict[str, Any] = {}
     for setting in settings:

@@ -8,14 +8,14 @@ from typing import Any
 from torch import nn
 
 from zoo.errors import InputError, nearest
+from zoo.models.families.layers import halvings_for, strides_for
+from zoo.models.families.mobilenet_v1 import MobileNetV1
+from zoo.models.families.mobilenet_v2 import MobileNetV2
+from zoo.models.families.mobilenet_v3 import MobileNetV3
+from zoo.models.families.mobileone import MobileOne
+from zoo.models.families.repvgg import RepVGG
+from zoo.models.families.vgg import VGG
 from zoo.models.knobs import check_knobs, knob_names
-from zoo.models.layers import halvings_for, strides_for
-from zoo.models.mobilenet_v1 import MobileNetV1
-from zoo.models.mobilenet_v2 import MobileNetV2
-from zoo.models.mobilenet_v3 import MobileNetV3
-from zoo.models.mobileone import MobileOne
-from zoo.models.repvgg import RepVGG
-from zoo.models.vgg import VGG
 
 Fitting = Callable[[int], dict[str, Any]]  # image size -> the knobs that depend on it
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from zoo.engines.decoding import Floats, Points, Scores
-from zoo.engines.tasks import TAG, Task
-from zoo.images import Framing, Pixels
 from zoo.learn.draw.grid import Line
 from zoo.learn.draw.style import INK, MARKED, POINT, RIGHT, SOFT, WRONG
+from zoo.preprocess.pillow import Framing, Pixels
+from zoo.tasks.base import TAG, Task
+from zoo.tasks.prediction import Floats, Points, Scores
 
 SHOWN, WEAK = 3, 0.1  # labels of one picture; the score below which only the best one is worth its line
 

@@ -68,9 +68,9 @@ def filters(
 ) -> None:
     """What the channels of a layer respond to: pictures that excite each of them, found by gradient ascent."""
     need("matplotlib", "torch", extra="train", purpose="zoo draw")
-    from zoo.learn.checkpoint import load
     from zoo.learn.draw.filters import draw_filters
     from zoo.learn.draw.style import check_name
+    from zoo.models.checkpoint import load
 
     check_name(out)
     network, about = load(checkpoint)

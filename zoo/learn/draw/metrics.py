@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.engines.tasks import TASKS, Task
 from zoo.errors import InputError
+from zoo.tasks.base import TASKS, Task
 
 METRICS = Path("logs") / "metrics.csv"
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zoo.bundle.bundle import MANIFEST
 from zoo.engines import load
-from zoo.engines.bundle import MANIFEST
-from zoo.engines.decoding import Floats
-from zoo.engines.tasks import Task
 from zoo.errors import InputError, missing_package
-from zoo.images import Framing, Pixels, read
 from zoo.learn.draw.answers import Answered, answered, short
 from zoo.learn.draw.grid import draw_grid
 from zoo.learn.draw.style import SOFT
+from zoo.preprocess.pillow import Framing, Pixels, read
+from zoo.tasks.base import Task
+from zoo.tasks.prediction import Floats
 
 MOST = 100  # pictures that a grid holds
 
@@ -56,8 +56,8 @@ def open_source(path: Path) -> Source:
     from zoo import data
 
     try:
-        from zoo.learn.specialists import known_part
-        from zoo.learn.teachers import from_checkpoint
+        from zoo.learn.run.specialists import known_part
+        from zoo.learn.teachers.base import from_checkpoint
     except ImportError as error:
         raise missing_package(str(error.name), "train", "a checkpoint") from None
     teacher = from_checkpoint(path)

@@ -39,7 +39,7 @@ def label(
     """
     need("pyarrow", "tenacity", extra="label", purpose="zoo label")
     from zoo.learn.label.record import record
-    from zoo.learn.recipe import load_recipe
+    from zoo.learn.recipe.schema import load_recipe
 
     loaded = load_recipe(recipe, set_)
     config = loaded.label

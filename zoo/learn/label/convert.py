@@ -12,9 +12,9 @@ from PIL import Image
 from zoo.data.legacy import read_legacy_pairs
 from zoo.errors import InputError
 from zoo.files import atomic_folder
-from zoo.images import Pixels
 from zoo.learn.label import pairs
 from zoo.learn.label.labeller import Tags
+from zoo.preprocess.pillow import Pixels
 from zoo.progress import track
 
 SERIES = (list, tuple, np.ndarray)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.engines.decoding import Prediction
-from zoo.engines.onnxruntime import OnnxRuntime
-from zoo.engines.tasks import TASKS
+from zoo.engines.onnxruntime.backend import OnnxRuntime
 from zoo.errors import InputError
-from zoo.images import Framing, look
 from zoo.learn.label.names import read_names
+from zoo.preprocess.pillow import Framing, look
+from zoo.tasks.base import TASKS
+from zoo.tasks.prediction import Prediction
 
 if TYPE_CHECKING:
     from zoo.learn.label.config import LabelConfig

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.bundle.bundle import MANIFEST
 from zoo.engines import Prediction, Scores, load
-from zoo.engines.bundle import MANIFEST
 from zoo.errors import InputError
 from zoo.files import sha256
 from zoo.learn.label.graph import PlainGraph

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from zoo.errors import InputError
-from zoo.images import SUFFIXES, Framing, read
+from zoo.preprocess.pillow import SUFFIXES, Framing, read
 
 
 def find(root: Path) -> list[str]:

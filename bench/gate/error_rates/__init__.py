@@ -1,0 +1,1 @@
+"""How often is the gate wrong? Its rule and other tools' rules, replayed on stored rounds."""

@@ -1,0 +1,211 @@
+"""The two things that are compared: bundles, or ONNX files. What each gives to a benchmark, and what both are fed."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from bench.gate.child import CHECK
+from bench.gate.config import Benchmark, GateConfig
+from bench.measure import DISTINCT_BATCHES, random_batches
+from bench.results import Accuracy
+from bench.suite.case_list import SENSIBLE_ON_CPU
+from zoo.bundle.bundle import MANIFEST
+from zoo.bundle.manifest import Precision
+from zoo.engines import Bundle
+from zoo.errors import InputError, first_line
+
+Kind = Literal["bundle", "onnx", "results"]
+Feed = dict[str, np.ndarray]
+NUMBERS: dict[str, type[np.generic]] = {
+    "tensor(uint8)": np.uint8,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a subject without running it; None where it is not."""
+
+    bytes: int | None
+    parameters: int | None
+    accuracy: Accuracy | None
+
+
+class Side(Protocol):
+    """A baseline or a candidate."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    def facts(self, benchmark: Benchmark) -> Facts:
+        """`InputError` when this side cannot serve the benchmark."""
+        ...
+
+    def feed(self, batch: int) -> Feed:
+        """Arrays that the subject takes, one batch each; those called `CHECK` are not timed."""
+        ...
+
+
+@dataclass(frozen=True)
+class BundleSide:
+    """A bundle, loaded as an app loads it."""
+
+    path: Path
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """Opened, its manifest read."""
+        return Bundle.open(self.path)
+
+    def facts(self, benchmark: Benchmark) -> Facts:
+        """From the manifest, which the file must match."""
+        about = self.bundle.manifest
+        if benchmark.precision not in about.graphs:
+            raise InputError(f"{self.path} has no {benchmark.precision} graph; it has: {', '.join(about.graphs)}")
+        file = about.graphs[benchmark.precision].file
+        self.bundle.file(file)
+        kept = about.accuracy
+        value = kept.graphs.get(benchmark.precision)
+        accuracy = value is not None and Accuracy(task=about.task, metric=kept.metric, value=value, images=kept.images)
+        return Facts(about.files[file].bytes, about.cost.parameters, accuracy or None)
+
+    def feed(self, batch: int) -> Feed:
+        """Pictures that look like photographs, and the bundle's own self-test."""
+        face = self.bundle.manifest.input
+        return _named(random_batches(batch, face.height, face.width)) | {CHECK: self.bundle.selftest()["image"]}
+
+
+@dataclass(frozen=True)
+class OnnxSide:
+    """An ONNX file with one input of fixed size, but for the batch; its first output counts."""
+
+    path: Path
+
+    @cached_property
+    def face(self) -> tuple[str, list[int | str], str]:
+        """Name, shape and type of the input."""
+        if not self.path.is_file():
+            raise InputError(f"no such ONNX file: {self.path}")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # only the face matters
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library raises a dozen types of its own, all meaning "not a graph"
+            line = first_line(error)
+            raise InputError(f"{self.path} is not an ONNX graph that can be run: {line}") from None
+        inputs = session.get_inputs()
+        if len(inputs) != 1:
+            raise InputError(f"{self.path} has {len(inputs)} inputs, and the gate feeds graphs with one")
+        return inputs[0].name, list(inputs[0].shape), inputs[0].type
+
+    def facts(self, benchmark: Benchmark) -> Facts:
+        """Counted in the file; the weights may lie beside it."""
+        self._sizes(benchmark.batch)
+        beside = [Path(f"{self.path}{suffix}") for suffix in (".data", "_data")]
+        files = [self.path, *(path for path in beside if path.is_file())]
+        return Facts(sum(file.stat().st_size for file in files), self._parameters(), None)
+
+    def feed(self, batch: int) -> Feed:
+        """Pictures where it takes pixels, otherwise normal noise; always the same."""
+        numbers, rest = self._sizes(batch)
+        if numbers is np.uint8 and len(rest) == 3 and rest[-1] == 3:
+            return _named(random_batches(batch, rest[0], rest[1]))
+        draw = np.random.default_rng(0)
+        if numbers is np.uint8:
+            return _named([draw.integers(0, 256, (batch, *rest), dtype=np.uint8) for _ in range(DISTINCT_BATCHES)])
+        return _named([draw.standard_normal((batch, *rest)).astype(numbers) for _ in range(DISTINCT_BATCHES)])
+
+    def _sizes(self, batch: int) -> tuple[type[np.generic], list[int]]:
+        """The input's type and its sizes without the batch; `InputError` when it cannot be fed batches of `batch`."""
+        _, shape, kind = self.face
+        numbers = NUMBERS.get(kind)
+        rest = [size for size in shape[1:] if isinstance(size, int)]
+        if numbers is None or not shape or len(rest) != len(shape) - 1:
+            needed = "uint8 or float, every size but the batch fixed"
+            raise InputError(f"{self.path} takes {kind} {shape}, and {needed}, is needed")
+        if isinstance(shape[0], int) and shape[0] != batch:
+            raise InputError(f"{self.path} takes batches of {shape[0]} only, not of {batch}")
+        return numbers, rest
+
+    def _parameters(self) -> int | None:
+        """How many numbers the initializers hold; None where the onnx package is missing."""
+        if importlib.util.find_spec("onnx") is None:
+            return None
+        import onnx
+
+        graph = onnx.load(self.path, load_external_data=False).graph
+        return sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer)
+
+
+def _named(arrays: list[np.ndarray]) -> Feed:
+    return {f"{place:02d}": array for place, array in enumerate(arrays)}
+
+
+def kind_of(path: Path) -> Kind:
+    """What lies at `path`. `InputError` when it is nothing that can be compared."""
+    if not path.exists():
+        raise InputError(f"no such baseline or candidate: {path}")
+    if path.suffix == ".onnx":
+        return "onnx"
+    if path.suffix == ".json" or (path.is_dir() and not (path / MANIFEST).is_file() and any(path.glob("*.json"))):
+        return "results"
+    return "bundle"
+
+
+def open_sides(baseline: Path, candidate: Path, config: GateConfig) -> tuple[Side, Side]:
+    """Both sides, checked against each other. `InputError` when they do not do the same work."""
+    kinds = {kind_of(path) for path in (baseline, candidate)}
+    if kinds == {"bundle"}:
+        ours, theirs = BundleSide(candidate), BundleSide(baseline)
+        _same_bundles(theirs, ours, config)
+        return theirs, ours
+    if kinds == {"onnx"}:
+        before, after = OnnxSide(baseline), OnnxSide(candidate)
+        if before.face[1:] != after.face[1:]:
+            shown = " and ".join(f"{side.path} takes {side.face[2]} {side.face[1]}" for side in (before, after))
+            raise InputError(f"{shown}: they cannot be fed the same")
+        if config.answers == "accuracy":
+            raise InputError("an ONNX file states no accuracy: answers = 'accuracy' is for bundles and results")
+        return before, after
+    raise InputError(f"{baseline} and {candidate} are not the same kind of thing: two bundles, ONNX files or results")
+
+
+def _same_bundles(baseline: BundleSide, candidate: BundleSide, config: GateConfig) -> None:
+    before, after = baseline.bundle.manifest, candidate.bundle.manifest
+    if before.task != after.task:
+        raise InputError(f"{baseline.path} is for {before.task} and {candidate.path} for {after.task}")
+    if baseline.bundle.labels() != candidate.bundle.labels():
+        raise InputError(
+            f"{baseline.path} and {candidate.path} have different labels: they do not answer the same question"
+        )
+    same_face = (before.input.height, before.input.width) == (after.input.height, after.input.width)
+    if config.answers == "same" and not same_face:
+        raise InputError(
+            f"{baseline.path} and {candidate.path} see pictures of different sizes, so that their answers cannot be "
+            "compared: set answers = 'accuracy'"
+        )
+
+
+def default_benchmarks(baseline: Side, candidate: Side) -> tuple[Benchmark, ...]:
+    """ONNX Runtime at batch 1, in every precision that both have and that makes sense on a CPU."""
+    if isinstance(baseline, BundleSide) and isinstance(candidate, BundleSide):
+        theirs = candidate.bundle.manifest.graphs
+        shared: list[Precision] = [name for name in baseline.bundle.manifest.graphs if name in theirs]
+        sensible = [name for name in shared if name in SENSIBLE_ON_CPU] or shared
+        if not sensible:
+            raise InputError(f"{baseline.path} and {candidate.path} have no precision in common: nothing to compare")
+        return tuple(Benchmark(precision=name) for name in sensible)
+    return (Benchmark(),)

@@ -1,0 +1,1 @@
+"""Training throughput: images per second with no teacher, an online teacher, and cached logits."""

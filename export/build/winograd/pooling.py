@@ -1,0 +1,64 @@
+"""QMaxPool and QMean in the place of a pool between two quantisers."""
+
+from __future__ import annotations
+
+import math
+
+import onnx
+
+from export.build.winograd.operator import Operator
+from zoo.graphs.index import Graph, attributes
+
+FLATTENING = ("Reshape", "Flatten", "Squeeze")
+
+
+def max_pool(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
+    """The operator that ends in this QuantizeLinear, or None. The largest level is the level of the largest number."""
+    target, name = graph.target(quantiser), quantiser.input[0]
+    node = graph.maker(name, "MaxPool")
+    if target is None or node is None or not graph.read_once(name) or len(node.output) != 1:
+        return None
+    source, about = graph.levels(node.input[0]), attributes(node)
+    if source is None or (source.scale, source.zero) != (target.scale, target.zero) or len(about["kernel_shape"]) != 2:
+        return None
+    plain = about.get("auto_pad", b"NOTSET") == b"NOTSET" and not about.get("ceil_mode", 0)
+    if not plain or set(about.get("dilations", [1])) != {1}:
+        return None
+    settings = {
+        "kernel_shape": list(about["kernel_shape"]),
+        "strides": list(about.get("strides", [1, 1])),
+        "pads": list(about.get("pads", [0, 0, 0, 0])),
+    }
+    return Operator("QMaxPool", node.name, source.tensor, target.tensor, settings, {})
+
+
+def mean(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
+    """The same for a mean over all pixels, whose answer is [N, C]."""
+    target, name = graph.target(quantiser), quantiser.input[0]
+    if target is None or not graph.read_once(name):
+        return None
+    if (flattening := graph.maker(name, *FLATTENING)) is not None:
+        name = flattening.input[0]
+    node = graph.maker(name, "ReduceMean", "GlobalAveragePool")
+    if node is None or not graph.read_once(name):
+        return None
+    source = graph.levels(node.input[0])
+    maps = None if source is None else graph.shape(source.tensor)
+    if source is None or maps is None or len(maps) != 4 or None in maps[1:] or not _spatial(graph, node):
+        return None
+    answer = graph.shape(quantiser.output[0])
+    if answer is None or len(answer) != 2 or answer[1] != maps[1]:
+        return None
+    ratio = source.scale / target.scale
+    settings = {"multiplier": ratio / math.prod(maps[2:]), "offset": target.zero - source.zero * ratio}
+    return Operator("QMean", node.name, source.tensor, target.tensor, settings, {}, flat=True)
+
+
+def _spatial(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Whether the mean is that of a map's two last sides."""
+    if node.op_type == "GlobalAveragePool":
+        return True
+    axes = attributes(node).get("axes")  # before opset 18
+    if axes is None and len(node.input) > 1:
+        axes = graph.stored(node.input[1])
+    return axes is not None and {int(axis) % 4 for axis in axes} == {2, 3}

@@ -1,0 +1,1 @@
+"""Packing: from a trained network to a bundle of proven graphs."""

@@ -1,0 +1,73 @@
+"""Packing a checkpoint of ours: the network, its labels and its own data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
+from export.packing.source import TorchSource
+from zoo import data
+from zoo.bundle.manifest import Manifest, Precision
+from zoo.data import Splits
+from zoo.errors import InputError
+from zoo.files import atomic_file, sha256
+from zoo.learn.run.specialists import known_part
+from zoo.models import checkpoint
+from zoo.preprocess.pillow import Framing
+
+CALIBRATION_IMAGES = 256
+
+
+def pack_checkpoint(
+    path: Path,
+    out: Path,
+    *,
+    precisions: Sequence[Precision] = PRECISIONS,
+    calibration: int = CALIBRATION_IMAGES,
+    data_path: Path | None = None,
+    splits: Splits | None = None,
+    test_set: Path | None = None,
+    options: Options | None = None,
+) -> Manifest:
+    """Pack the checkpoint at `path` as the bundle `out`.
+
+    The test images are those of its own recipe and seed, from `data_path` if they have moved; `splits` spares reading
+    them again; `test_set` is a file to write them to. So many training images are for `calibration`. Raises
+    `VerdictError` when a graph fails its gate.
+    """
+    options = options or Options()
+    network, about = checkpoint.load(path)
+    config = about.data if data_path is None else about.data.model_copy(update={"path": data_path})
+    images = known_part(splits or data.load(config, about.seed), about)
+    if test_set is not None:
+        if test_set.suffix != ".safetensors":
+            raise InputError(f"a test set's name ends in .safetensors: {test_set}")
+        with atomic_file(test_set) as temporary:
+            save_file({"image": images.test.images, "target": images.test.targets}, temporary)
+    framing, task = about.data.framing, about.problem
+    return pack_source(
+        TorchSource(network, about.name, framing.height, framing.width, task.output, options.opset, options.max_batch),
+        out,
+        name=about.name,
+        task=task,
+        framing=framing,
+        evidence=evidence(images, framing, calibration, about.seed),
+        provenance=about.provenance
+        | {"role": about.role, "seed": about.seed, "checkpoint_sha256": sha256(checkpoint.find(path))},
+        precisions=precisions,
+        options=options,
+    )
+
+
+def evidence(images: Splits, framing: Framing, calibration: int, seed: int) -> Evidence:
+    """The test images, and so many training images drawn by the seed to calibrate on."""
+    if calibration < 1:
+        raise InputError(f"at least one image is needed for calibration, not {calibration}")
+    chosen = images.train.take(np.random.default_rng(seed).permutation(len(images.train))[:calibration])
+    return Evidence(
+        chosen.framed(framing).images, images.test.images, images.test.targets, calibration_targets=chosen.targets
+    )

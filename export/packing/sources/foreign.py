@@ -1,0 +1,335 @@
+"""An ONNX file that somebody else wrote, as a source of bundles: wrapped in the one face, converted, held to itself."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.packing.half import LARGEST, MARGIN, reaches
+from export.packing.macs import cost
+from export.packing.onnx import MAX_BATCH, OPSET
+from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
+from export.packing.parity import Floats
+from export.packing.quantise.calibrate import measure
+from export.packing.sources.module import check_channels, framing_of, task_of
+from zoo.bundle.manifest import Cost, Manifest, Precision
+from zoo.engines.onnxruntime.backend import library
+from zoo.errors import InputError, ZooError, first_line
+from zoo.files import sha256
+from zoo.graphs.foreign import OLDEST, Face, face_of, output_of, read_graph
+from zoo.graphs.model import layer_names, opset, strip, to_bytes
+from zoo.learn.teachers.library import MEAN, STD
+from zoo.preprocess.pillow import Pixels
+from zoo.tasks.base import Task
+
+PREFIX = "network."  # of everything inside the face, so that no name meets another
+ENDS = {"classification": "Softmax", "tagging": "Sigmoid"}  # what turns logits into scores: engines do that
+SMALLEST = 5.96e-8  # of fp16: the converter would lift what is smaller, and clip what is larger, much earlier
+
+
+def pack_onnx(
+    path: str | Path,
+    out: str | Path,
+    *,
+    labels: Sequence[str],
+    evidence: Evidence,
+    size: int | None = None,
+    task: str = "classification",
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+    resize: int | None = None,
+    output: str = "",
+    name: str | None = None,
+    precisions: Sequence[Precision] = PRECISIONS,
+    provenance: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+) -> Manifest:
+    """Pack an ONNX file that takes float32 or uint8 [N, 3, side, side] or [N, side, side, 3] and answers [N, outputs].
+
+    Float graphs get the scaling to 0..1, `mean` and `std` put in front (0 and 1/255 for one that takes 0 to 255); uint8
+    ones have theirs inside. `size`: the side, where the graph leaves it open. `output` names one of several, or a
+    tensor inside. A last Softmax (Sigmoid for tags) is taken off: engines apply it. Everything else as for
+    `export.pack`; graphs are held to what the file itself answers in ONNX Runtime.
+    """
+    path, out, options = Path(path), Path(out), options or Options()
+    check_channels(mean, std)
+    side = side_of(path, size)
+    framing, problem = framing_of(side, resize), task_of(task, labels, side)
+    source = OnnxSource.open(path, side, problem, output, mean, std, options)
+    return pack_source(
+        source,
+        out,
+        name=name or path.stem,
+        task=problem,
+        framing=framing,
+        evidence=evidence,
+        provenance={"onnx_sha256": sha256(path)} | dict(provenance or {}),
+        precisions=precisions,
+        options=options,
+    )
+
+
+def side_of(path: Path, size: int | None) -> int:
+    """The side of the pictures that the graph takes, in pixels. `InputError` when it is open or another than `size`."""
+    face = face_of(read_graph(path), path)
+    if face.side is not None and size not in (None, face.side):
+        raise InputError(f"{path} takes pictures of {face.side} pixels, not {size}: leave --size out")
+    side = face.side or size
+    if side is None:
+        raise InputError(f"{path} takes pictures of any size: say which side it is to see with --size")
+    return side
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """`original` as it was read, cut at its logits, any batch; `core` the same, optimised. Both take `face`."""
+
+    title: str
+    original: onnx.ModelProto
+    core: onnx.ModelProto
+    face: Face
+    side: int
+    output: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    max_batch: int
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        side: int,
+        task: Task,
+        output: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        options: Options,
+    ) -> OnnxSource:
+        """Read the file and cut out what is between its images and its logits. `InputError` for what does not fit."""
+        model = read_graph(path)
+        face = face_of(model, path)
+        if options.opset is not None and options.opset < OLDEST:
+            raise InputError(f"opset {options.opset} has no scale for each channel: ask for {OLDEST} or more")
+        version = options.opset if options.opset is not None else (OPSET if opset(model) < OLDEST else opset(model))
+        original = _cut(_converted(model, version, path), face, output_of(model, output, path), task, side, path)
+        core = _optimised(original)
+        source = cls(
+            path.name, original, core, face, side, task.output, tuple(mean), tuple(std), options.max_batch or MAX_BATCH
+        )
+        source.try_out(path)
+        return source
+
+    def try_out(self, path: Path) -> None:
+        """Three pictures of noise show whether the graph takes any batch, and whether it answers with logits."""
+        noise = np.random.default_rng(0).integers(256, size=(3, self.side, self.side, 3), dtype=np.uint8)
+        try:
+            answers = self.answer(noise)
+            alone = self.answer(noise[:1])
+        except Exception as error:  # the library raises a dozen types of its own
+            reason = first_line(error)
+            raise InputError(f"{path} cannot answer 3 pictures of {self.side} pixels: {reason}") from None
+        if answers.ndim != 2 or len(answers) != 3 or answers.dtype != np.float32:
+            raise InputError(
+                f"{path} answers with {answers.dtype} {list(answers.shape)}, and float32 [3, outputs] is needed"
+            )
+        if not np.allclose(alone, answers[:1], atol=1e-3 * max(1.0, float(np.abs(answers).max()))):
+            raise InputError(
+                f"{path} answers a picture otherwise alone than among others: it is made for one batch size"
+            )
+        if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-2):
+            raise InputError(
+                f"{path} answers with probabilities: name the tensor in front of its softmax with --output"
+            )
+
+    def answer(self, images: Pixels) -> Floats:
+        """What the file itself says, its images normalised outside of it: float32 [N, outputs]."""
+        onnxruntime = library()
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        session = onnxruntime.InferenceSession(to_bytes(self.original), options, providers=["CPUExecutionProvider"])
+        fed = session.get_inputs()[0].name
+        parts = [images[start : start + 64] for start in range(0, len(images), 64)]
+        return np.concatenate([session.run(None, {fed: self._fed(part)})[0] for part in parts])
+
+    def _fed(self, images: Pixels) -> npt.NDArray[Any]:
+        numbers: npt.NDArray[Any] = images
+        if self.face.numbers == TensorProto.FLOAT:
+            scaled = (images / np.float32(255) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+            numbers = scaled.astype(np.float32)
+        return np.ascontiguousarray(numbers.transpose(0, 3, 1, 2) if self.face.channels_first else numbers)
+
+    def fp32(self) -> onnx.ModelProto:
+        """The optimised graph behind the face."""
+        return self._with_face(self.core)
+
+    def fp16(self, images: Pixels) -> tuple[onnx.ModelProto, dict[str, str]]:
+        """Converted by onnxconverter-common, what `images` show to overflow left in fp32."""
+        from onnxconverter_common import float16
+
+        wide = self._overflowing(images)
+        inner = onnx.ModelProto()
+        inner.CopyFrom(self.core)
+        del inner.graph.value_info[:]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weights that fp16 rounds: the gate sees what it costs
+            narrow = float16.convert_float_to_float16(
+                inner,
+                min_positive_val=SMALLEST,
+                max_finite_val=LARGEST,
+                keep_io_types=True,
+                node_block_list=list(wide),
+            )
+        _join_casts(narrow)
+        names = layer_names(self.core)
+        return self._with_face(narrow), {names.get(node, node): reason for node, reason in wide.items()}
+
+    def cost(self) -> Cost:
+        """Counted from the graph's shapes."""
+        return cost(self.core)
+
+    def _overflowing(self, images: Pixels) -> dict[str, str]:
+        """Nodes that read or write more than fp16 holds, with a margin, and why."""
+        model = self.fp32()
+        made = {name for node in self.core.graph.node for name in node.output}
+        floats = [
+            info.name
+            for info in (*onnx.shape_inference.infer_shapes(model).graph.value_info, *model.graph.output)
+            if info.type.tensor_type.elem_type == TensorProto.FLOAT and info.name in made
+        ]
+        ranges = measure(model, floats, images, histograms=False).ranges
+        reach = {name: max(-low, high) for name, (low, high) in ranges.items()}
+        found = {}
+        for node in self.core.graph.node:
+            most = max((reach.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
+            if most > LARGEST / MARGIN:
+                written = max((reach.get(name, 0.0) for name in node.output), default=0.0)
+                found[node.name] = ("" if written == most else "its input ") + reaches(most)
+        return found
+
+    def _with_face(self, core: onnx.ModelProto) -> onnx.ModelProto:
+        """uint8 [N, side, side, 3] in front of a graph: the nodes that torch's face is exported to."""
+        model = onnx.ModelProto()
+        model.CopyFrom(core)
+        graph, side = model.graph, self.side
+        inner = graph.input[0].name
+        steps: list[tuple[str, list[npt.NDArray[np.float32]], dict[str, Any]]] = []
+        if self.face.numbers == TensorProto.FLOAT:
+            shape = (1, 3, 1, 1) if self.face.channels_first else (1, 1, 1, 3)
+            channels = [np.array(values, np.float32).reshape(shape) * 255 for values in (self.mean, self.std)]
+            steps = [("Cast", [], {"to": TensorProto.FLOAT}), ("Sub", channels[:1], {}), ("Div", channels[1:], {})]
+        if self.face.channels_first:
+            steps.insert(1, ("Transpose", [], {"perm": [0, 3, 1, 2]}))  # behind the cast: TensorRT only casts uint8
+        if not steps:
+            rename(model, inner, "image")
+        nodes, last = [], "image"
+        for number, (kind, constants, attributes) in enumerate(steps):
+            following = inner if number == len(steps) - 1 else f"face.{kind.lower()}"
+            names = [f"face.{kind.lower()}.constant" for _ in constants]
+            graph.initializer.extend(numpy_helper.from_array(v, n) for v, n in zip(constants, names, strict=True))
+            nodes.append(helper.make_node(kind, [last, *names], [following], name=f"face/{kind}", **attributes))
+            last = following
+        rest = list(graph.node)
+        del graph.node[:], graph.input[:], graph.value_info[:]
+        graph.node.extend([*nodes, *rest])
+        graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", side, side, 3]))
+        model = onnx.shape_inference.infer_shapes(model)
+        strip(model)
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def _converted(model: onnx.ModelProto, version: int, path: Path) -> onnx.ModelProto:
+    if opset(model) == version:
+        return model
+    try:
+        converted = onnx.version_converter.convert_version(model, version)
+    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
+        reason = first_line(error)
+        raise ZooError(f"{path} is of opset {opset(model)} and cannot become {version}: {reason}") from error
+    if opset(converted) != version:
+        raise InputError(f"{path}: asked for opset {version}, the converter wrote {opset(converted)}")
+    return converted
+
+
+def _cut(model: onnx.ModelProto, face: Face, output: str, task: Task, side: int, path: Path) -> onnx.ModelProto:
+    """What lies between images and logits, with names of its own, for any batch and pictures of `side` pixels."""
+    made = {name: node for node in model.graph.node for name in node.output}
+    if made[output].op_type == ENDS.get(task.name):
+        output = made[output].input[0]
+    shape: list[Any] = ["batch", 3, side, side] if face.channels_first else ["batch", side, side, 3]
+    graph = model.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    del graph.value_info[:], graph.output[:]  # shapes for another batch, for one
+    for entry in list(graph.input):
+        graph.input.remove(entry)
+        if entry.name not in stored:
+            graph.input.append(helper.make_tensor_value_info(face.name, face.numbers, shape))
+    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", task.outputs]))
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{number}" if not node.name else node.name
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+        cut = onnx.utils.Extractor(inferred).extract_model([face.name], [output])
+        cut = onnx.compose.add_prefix(cut, PREFIX)
+    except (ValueError, onnx.shape_inference.InferenceError) as error:
+        reason = first_line(error)
+        raise InputError(
+            f"{path} does not answer {task.outputs} numbers for any number of pictures: {reason}"
+        ) from None
+    rename(cut, PREFIX + output, task.output)
+    return cut
+
+
+def rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Call a tensor otherwise, wherever it is read or written."""
+    for node in model.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+    for info in (*model.graph.output, *model.graph.value_info):
+        info.name = new if info.name == old else info.name
+
+
+def _optimised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Constants folded, BatchNorm folded into the convolution in front of it, both in fp32."""
+    from onnxscript import optimizer, rewriter
+
+    source = onnx.ModelProto()
+    source.CopyFrom(model)
+    optimised: onnx.ModelProto = rewriter.rewrite(optimizer.optimize(source))
+    strip(optimised)
+    for number, node in enumerate(optimised.graph.node):
+        node.name = node.name or f"{PREFIX}{node.op_type}_{number}"
+    return optimised
+
+
+def _join_casts(model: onnx.ModelProto) -> None:
+    """A value that passes from one fp32 node to another must not pass through fp16 in between."""
+    made = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
+    for node in model.graph.node:
+        for number, name in enumerate(node.input):
+            wide = made.get(name)
+            narrow = made.get(wide.input[0]) if wide is not None and _to(wide) == TensorProto.FLOAT else None
+            if narrow is not None and _to(narrow) == TensorProto.FLOAT16:
+                node.input[number] = narrow.input[0]
+    while True:
+        read = {name for node in model.graph.node for name in node.input} | {o.name for o in model.graph.output}
+        unread = [node for node in model.graph.node if node.op_type == "Cast" and node.output[0] not in read]
+        if not unread:
+            return
+        for node in unread:
+            model.graph.node.remove(node)
+
+
+def _to(cast: onnx.NodeProto) -> int:
+    return next(attribute.i for attribute in cast.attribute if attribute.name == "to")

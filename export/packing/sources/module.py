@@ -1,0 +1,102 @@
+"""Packing any torch network: what a Python program calls, and what a library's model goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.packing.onnx import refuse_training
+from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
+from export.packing.source import TorchSource
+from zoo.bundle.manifest import Manifest, Precision
+from zoo.errors import InputError, first_line, nearest
+from zoo.learn.teachers.library import MEAN, STD
+from zoo.models.networks import Normalised, weights_sha256
+from zoo.preprocess.pillow import Framing
+from zoo.tasks.base import TASKS, Task
+
+
+def pack(
+    module: nn.Module,
+    out: str | Path,
+    *,
+    labels: Sequence[str],
+    size: int,
+    evidence: Evidence,
+    task: str = "classification",
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+    resize: int | None = None,
+    name: str | None = None,
+    precisions: Sequence[Precision] = PRECISIONS,
+    provenance: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+) -> Manifest:
+    """Pack `module`, in eval mode, which takes float32 [N, 3, size, size] and answers float32 [N, outputs].
+
+    The bundle takes uint8 [N, size, size, 3] RGB: scaling to 0..1, `mean` and `std` become part of every graph.
+    `labels` name the classes, tags or points in output order; `task` is classification, tagging or keypoints; `resize`
+    is the short side in pixels before an app's centre crop (the size). `evidence` holds real images, uint8
+    [N, size, size, 3]: graphs are calibrated on some and held to the module's answers and the metric on others.
+
+    Raises `InputError` for what does not fit, `VerdictError` when a graph fails its gate; then nothing is written.
+    """
+    path = Path(out)
+    name = name or path.stem
+    refuse_training(module, name)
+    framing, problem, options = framing_of(size, resize), task_of(task, labels, size), options or Options()
+    check_channels(mean, std)
+    network = Normalised(module, mean, std).eval()
+    _check_answer(network, size, name)
+    return pack_source(
+        TorchSource(network, name, size, size, problem.output, options.opset, options.max_batch),
+        path,
+        name=name,
+        task=problem,
+        framing=framing,
+        evidence=evidence,
+        provenance={"weights_sha256": weights_sha256(module)} | dict(provenance or {}),
+        precisions=precisions,
+        options=options,
+    )
+
+
+def framing_of(size: int, resize: int | None) -> Framing:
+    """Short side to `resize` pixels (the size), then the centre `size` x `size`. `InputError` if that is not inside."""
+    if size < 1 or (resize is not None and resize < size):
+        raise InputError(f"resize ({resize}) must be at least size ({size})")
+    return Framing(resize or size, size, size)
+
+
+def task_of(name: str, labels: Sequence[str], size: int) -> Task:
+    """The task of that name, with these labels. `InputError` when there is none."""
+    if name not in TASKS:
+        raise InputError(f"no task '{name}'; there are: {', '.join(TASKS)}{nearest(name, TASKS)}")
+    if not labels:
+        raise InputError("no labels: name the network's outputs, in their order")
+    return TASKS[name](list(labels), size)
+
+
+def check_channels(mean: Sequence[float], std: Sequence[float]) -> None:
+    """`InputError` for what is no mean and deviation of three channels."""
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise InputError(f"mean and std are three numbers each, std above 0: not {list(mean)} and {list(std)}")
+
+
+def _check_answer(network: Normalised, size: int, name: str) -> None:
+    device = next((tensor.device for tensor in network.network.parameters()), torch.device("cpu"))
+    if device.type != "cpu":
+        raise InputError(f"{name} lies on {device}: move it to the CPU first, module.cpu()")
+    with torch.no_grad():
+        try:
+            answer = network(torch.zeros(2, size, size, 3, dtype=torch.uint8))
+        except RuntimeError as error:
+            reason = first_line(error)
+            raise InputError(f"{name} does not take float32 [2, 3, {size}, {size}]: {reason}") from error
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or not answer.is_floating_point():
+        shape = list(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise InputError(f"{name} answers with {shape}, and float32 [2, outputs] is needed")

@@ -1,0 +1,174 @@
+"""Torch as an engine: what is asked for is what runs. The GPU's side runs on a stand-in for torch's CUDA calls."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from zoo.engines.torch.lanes import LANES, Lanes
+from zoo.engines.torch.network import Edges, Served
+from zoo.errors import EnvironmentProblem, InputError
+from zoo.learn.teachers.base import from_checkpoint
+from zoo.models import checkpoint
+
+
+def served(run, **how):
+    return Served(checkpoint.load(run.folder / "vgg")[0], **how)
+
+
+def test_eager_answers_are_the_checkpoints(run):
+    images = run.splits.test.images
+    engine = served(run, threads=1)
+    np.testing.assert_array_equal(engine.run(images), from_checkpoint(run.folder / "vgg").answer_pixels(images))
+    assert (engine.name, engine.device, engine.threads) == ("torch", "cpu", 1)
+    assert engine.versions() == {"torch": torch.__version__}
+    assert not hasattr(engine, "compute_seconds")
+
+
+def test_bf16_is_another_arithmetic_with_the_same_meaning(run):
+    images = run.splits.test.images
+    exact, rough = served(run).run(images), served(run, precision="bf16").run(images)
+    assert rough.dtype == np.float32
+    assert np.abs(exact - rough).max() > 0
+    assert (exact.argmax(1) == rough.argmax(1)).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint", "kind"),
+    [
+        ({"precision": "fp16"}, "torch runs in fp32, bf16 on cpu, not in fp16", InputError),
+        ({"precision": "int8", "device": "cuda"}, "not in int8", InputError),
+        ({"device": "tpu"}, "no device 'tpu'", InputError),
+        ({"cuda_graph": True}, "for device 'cuda'", InputError),
+        ({"device": "cuda:99"}, "no device 'cuda:99'", EnvironmentProblem),
+    ],
+)
+def test_what_cannot_be_is_refused(run, how, complaint, kind):
+    with pytest.raises(kind, match=complaint):
+        served(run, **how)
+
+
+def test_a_network_that_leaves_its_precision_is_an_error():
+    class Widens(torch.nn.Module):
+        def forward(self, x):
+            return x.double()
+
+    with pytest.raises(EnvironmentProblem, match=r"asked for torch\.bfloat16 and answers in torch\.float64"):
+        Edges(Widens(), torch.bfloat16)(torch.zeros(1, 3, 2, 2))
+
+
+class FakeCuda:
+    """`torch.cuda` in host memory. What is recorded runs when it is replayed. Arguments are held to the real calls'."""
+
+    def __init__(self):
+        self.log: list[str] = []
+        self.time = 0.0
+
+    def Stream(self, **arguments):  # noqa: N802
+        inspect.signature(torch.cuda.Stream.__new__).bind(torch.cuda.Stream, **arguments)
+        return Queue(self)
+
+    def Event(self, **arguments):  # noqa: N802
+        inspect.signature(torch.cuda.Event.__new__).bind(torch.cuda.Event, **arguments)
+        return Moment(self)
+
+    def CUDAGraph(self):  # noqa: N802
+        return Recorded(self)
+
+    @contextlib.contextmanager
+    def stream(self, stream):
+        inspect.signature(torch.cuda.stream).bind(stream)
+        self.log.append("on the stream")
+        yield
+
+    @contextlib.contextmanager
+    def graph(self, graph, **arguments):
+        inspect.signature(torch.cuda.graph).bind(graph, **arguments)
+        assert arguments["capture_error_mode"] == "thread_local"
+        self.log.append("recording")
+        yield
+
+
+class Queue:
+    def __init__(self, cuda):
+        self._cuda = cuda
+
+    def synchronize(self):
+        assert hasattr(torch.cuda.Stream, "synchronize")
+        self._cuda.log.append("waited")
+
+
+class Moment:
+    def __init__(self, cuda):
+        self._cuda = cuda
+
+    def record(self, stream):
+        inspect.signature(torch.cuda.Event.record).bind(self, stream)
+        self._cuda.time += 1.0
+        self.at = self._cuda.time
+
+    def elapsed_time(self, end):
+        assert hasattr(torch.cuda.Event, "elapsed_time")
+        return end.at - self.at
+
+
+class Recorded:
+    def __init__(self, cuda):
+        self._cuda = cuda
+
+    def replay(self):
+        assert hasattr(torch.cuda.CUDAGraph, "replay")
+        self._cuda.log.append("replayed")
+
+
+def lanes_of(run, cuda, *, record):
+    network, _ = checkpoint.load(run.folder / "vgg")
+    return Lanes(network.eval().forward, torch.device("cpu"), cuda, record=record)
+
+
+def test_on_a_gpu_every_batch_size_has_its_buffers(run):
+    cuda = FakeCuda()
+    lanes = lanes_of(run, cuda, record=False)
+    expected = served(run)
+    images = run.splits.test.images
+    for count in (*range(1, LANES + 4), 1, 3):
+        np.testing.assert_allclose(lanes.run(images[:count]), expected.run(images[:count]), atol=1e-5)
+    kept = lanes.run(images[:2])
+    lanes.run(images[2:4])
+    np.testing.assert_allclose(kept, expected.run(images[:2]), atol=1e-5)  # an answer is the caller's
+    assert cuda.log.count("on the stream") == LANES + 7
+    assert len(lanes._lanes) == LANES
+
+
+def test_a_graph_is_recorded_once_and_replayed(run):
+    cuda = FakeCuda()
+    lanes = lanes_of(run, cuda, record=True)
+    images = run.splits.test.images[:4]
+    for _ in range(3):
+        lanes.run(images)
+    assert lanes.compute_seconds(images, 5) == [1e-3] * 5
+    assert (cuda.log.count("recording"), cuda.log.count("replayed")) == (1, 8)
+    lanes.compute_seconds(images, 2, before=lambda: cuda.log.append("emptied"))
+    assert [word for word in cuda.log if word in ("emptied", "replayed")][8:] == ["emptied", "replayed"] * 2
+
+
+@pytest.mark.slow
+def test_a_compiled_engine_answers_the_same(run):
+    images = run.splits.test.images[:4]
+    engine = served(run, compile=True)
+    assert engine.name == "torch-compile"
+    np.testing.assert_allclose(engine.run(images), served(run).run(images), atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_on_a_real_gpu(run, precision, cuda_graph):
+    images = run.splits.test.images[:4]
+    engine = served(run, device="cuda", precision=precision, cuda_graph=cuda_graph)
+    np.testing.assert_allclose(engine.run(images), served(run).run(images), rtol=0.1, atol=0.1)
+    assert min(engine.compute_seconds(images, 3)) > 0

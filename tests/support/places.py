@@ -1,0 +1,18 @@
+"""Where things lie: the root of the repository, and the archives of real pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def real_data(name: str) -> Path:
+    """The archive NAME.tar.xz of ZOO_DATA; the test is skipped where there is none."""
+    archive = Path(os.environ.get("ZOO_DATA", "/nonexistent")) / f"{name}.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"ZOO_DATA does not name a folder with {archive.name}")
+    return archive

@@ -1,0 +1,1 @@
+"""ONNX Runtime as a backend: on the CPU, on CUDA, and with int8 operators of our own."""

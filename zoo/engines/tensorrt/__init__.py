@@ -1,0 +1,1 @@
+"""TensorRT as a backend: runs the plans that `zoo build` makes."""

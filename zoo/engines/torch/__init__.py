@@ -1,0 +1,1 @@
+"""Networks run by torch: eager, compiled, or as AOTInductor packages."""

@@ -1,0 +1,1 @@
+"""ONNX graphs without torch: reading them, indexing their nodes, and counting their work."""

@@ -1,0 +1,1 @@
+"""Recipes: the TOML files that say what is trained on what, by which teacher, and how."""

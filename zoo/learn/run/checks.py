@@ -1,0 +1,74 @@
+"""What can be wrong with a recipe as a whole, found before hours are spent on its first half."""
+
+from __future__ import annotations
+
+from zoo.errors import InputError
+from zoo.learn.losses.soft_part import soft_part
+from zoo.learn.recipe.schema import Recipe, Training
+from zoo.learn.teachers.onnx import GRAPHS
+from zoo.learn.train.cuda_graph_step import recorder
+from zoo.models.networks import build
+from zoo.tasks.learning import TASKS, AnyTask
+
+ALREADY_TRAINED = ("run:", *GRAPHS)
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `InputError` for a misspelt knob, a loss that does not fit the task, settings that exclude each other."""
+    task = TASKS[recipe.task]((), 0)
+    networks = [*recipe.students, *([recipe.teacher] if recipe.teacher else [])]
+    for spec in networks:
+        if not spec.model.startswith(ALREADY_TRAINED):
+            build(spec.model_copy(update={"weights": ""}), classes=2, size=recipe.data.size, device="meta")
+    students = [student.train or recipe.train for student in recipe.students]
+    teacher = [recipe.teacher.train] if recipe.teacher and recipe.teacher.train else []
+    for settings in (*students, *teacher):
+        _check_training(settings, recipe, task)
+    _check_distillation(recipe, task, blending=any(settings.mixup or settings.cutmix for settings in students))
+
+
+def _check_training(settings: Training, recipe: Recipe, task: AnyTask) -> None:
+    if not task.blends and (settings.mixup or settings.cutmix or settings.smoothing):
+        raise InputError(f"mixup, cutmix and smoothing are not for {task.name}")
+    if settings.patience and not recipe.data.validation:
+        raise InputError("train.patience needs data.validation: the test images must not decide when to stop")
+    if settings.head_epochs and recipe.processes > 1:
+        raise InputError("train.head_epochs is for one process: with several, weights cannot start to learn late")
+    if settings.cache_features and (settings.head_epochs < settings.epochs or settings.mixup or settings.cutmix):
+        raise InputError("train.cache_features is for a head alone, without blends: set train.head_epochs to epochs")
+    if settings.compile == "graph":
+        _check_recorded(settings, recipe)
+    if settings.compile != "off" and recipe.distill.hints:
+        raise InputError("train.compile leaves out the hooks that hints need: switch one of the two off")
+
+
+def _check_recorded(settings: Training, recipe: Recipe) -> None:
+    """What is decided on the CPU in every step cannot be part of a recording."""
+    teacher = recipe.teacher.model if recipe.teacher else ""
+    asked_outside = teacher.startswith(GRAPHS) and recipe.distill.answers == "online"
+    unfit = {
+        "processes > 1": recipe.processes > 1,
+        "mixup and cutmix": settings.mixup or settings.cutmix,
+        "train.precision = 'fp16'": settings.precision == "fp16",
+        "train.cache_features": settings.cache_features,
+        "data.augment = 'crop'": recipe.data.augment == "crop",
+        "an ONNX teacher that is asked online": asked_outside,
+    }
+    for what, there in unfit.items():
+        if there:
+            raise InputError(f"train.compile = 'graph' cannot record {what}: take 'default', or leave that out")
+    recorder()
+
+
+def _check_distillation(recipe: Recipe, task: AnyTask, *, blending: bool) -> None:
+    soft = soft_part(task, recipe.distill).loss
+    if soft.needs_target and (recipe.data.labelled < 1 or blending):
+        which = f"distill.loss '{soft.name}'"
+        raise InputError(f"{which} needs the class of every image: no mixup, no cutmix, data.labelled = 1")
+    if recipe.distill.top and not task.softmax:
+        raise InputError(f"distill.top keeps the largest of probabilities that sum to 1, which {task.name} has not")
+    if recipe.distill.top and recipe.distill.answers == "online":
+        raise InputError("distill.top is for stored answers: set distill.answers to 'cached' or 'recorded'")
+    needs = "hints" if recipe.distill.hints else "mixup and cutmix" if blending and recipe.teacher else ""
+    if needs and recipe.distill.answers != "online":
+        raise InputError(f"{needs} need a teacher that sees every batch: set distill.answers to 'online'")

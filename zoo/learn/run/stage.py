@@ -1,0 +1,145 @@
+"""One network of a run: built, trained, tested and kept. A finished one is not made again."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from zoo.data import ImageSet, Splits
+from zoo.data.views import Views
+from zoo.files import write_text
+from zoo.learn.hints.pairs import Hints
+from zoo.learn.recipe.schema import Network, Recipe, Training
+from zoo.learn.run.environment import first_process, wait_for_all
+from zoo.learn.teachers.base import CachedTeacher, Tally, Teacher
+from zoo.learn.train import cached_features as bottleneck
+from zoo.learn.train.batches import Batches
+from zoo.models import checkpoint
+from zoo.models.checkpoint import About
+from zoo.models.networks import Normalised, build, evaluate
+from zoo.progress import note
+from zoo.tasks.learning import AnyTask
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is trained, on what, by whom. `images`: the part of `splits` that it sees, with the labels that it may.
+
+    `answering`: the network behind the teacher, for hints, which look inside it.
+    """
+
+    name: str
+    role: Literal["teacher", "control", "student"]
+    spec: Network
+    settings: Training | None
+    task: AnyTask
+    splits: Splits
+    images: ImageSet
+    teacher: Teacher | None = None
+    answering: Normalised | None = None
+
+
+def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resume: bool) -> Path:
+    """The checkpoint of `stage` in `folder`, made if it is not there."""
+    done = folder / checkpoint.FILE
+    if done.is_file():
+        return done
+    torch.manual_seed(recipe.seed)
+    fresh_head = stage.settings is not None
+    bare = build(stage.spec, classes=stage.task.outputs, size=recipe.data.size, head_may_be_fresh=fresh_head)
+    network = Normalised(bare, recipe.data.mean, recipe.data.std)
+    metrics: dict[str, Any] = {"epochs": 0}
+    if stage.settings is not None:
+        metrics = _train(stage, stage.settings, network, recipe, views, folder, resume=resume)
+    splits, images = stage.splits, stage.images
+    place = "cuda" if torch.cuda.is_available() else "cpu"  # ten thousand images take a CPU longer than an epoch here
+    answers = evaluate(network.to(place), torch.from_numpy(splits.test.images)).numpy()
+    network.cpu()
+    scores = stage.task.score(answers, splits.test.targets)
+    about = About(
+        name=stage.name,
+        role=stage.role,
+        task=recipe.task,
+        network=stage.spec,
+        labels=splits.labels,
+        data=recipe.data,
+        seed=recipe.seed,
+        metrics=scores,
+        provenance={
+            "recipe": recipe.name,
+            "training_images": len(images),
+            "labelled_images": int(np.count_nonzero(images.labelled)),
+            "training_data": splits.train.fingerprint,
+            "teacher": recipe.teacher.model if stage.teacher is not None and recipe.teacher else None,
+        },
+    )
+    if first_process():
+        checkpoint.save(bare, about, folder)
+        write_text(folder / checkpoint.METRICS, json.dumps(scores | metrics, indent=2) + "\n")
+        (folder / checkpoint.LAST).unlink(missing_ok=True)
+    wait_for_all()
+    return done
+
+
+def _train(
+    stage: Stage, settings: Training, network: Normalised, recipe: Recipe, views: Views, folder: Path, *, resume: bool
+) -> dict[str, Any]:
+    """Train `network` in place; what is worth knowing of it besides the last scores."""
+    # Lightning takes seconds to import: whoever misspelt something need not wait for it.
+    from zoo.learn.train.learner import Learner
+    from zoo.learn.train.training import fit
+
+    steps = -(-len(stage.splits.train) // settings.batch)
+    kind = bottleneck.FeatureBatches if settings.cache_features else Batches
+    batches = kind(stage.images, views, stage.task, batch=settings.batch, steps=steps, seed=recipe.seed)
+    test, validation = stage.splits.test, stage.splits.validation if settings.patience else None
+    learns: Any = network
+    metrics: dict[str, Any] = {}
+    if isinstance(batches, bottleneck.FeatureBatches):
+        body = bottleneck.Body(network, recipe.data.size)
+        stores = folder.parent.parent / "features"
+        batches.store, seconds = bottleneck.stored_features(body, stage.images, views, stores)
+        test = bottleneck.as_features(body, test)
+        validation = validation and bottleneck.as_features(body, validation)
+        learns = bottleneck.HeadAlone(body.head, body.shape)
+        settings = settings.model_copy(update={"head_epochs": 0, "freeze": "", "body_lr": 1.0})
+        metrics["features_seconds"] = round(seconds, 2)
+    hints = None
+    if stage.teacher is not None and stage.answering is not None and recipe.distill.hints:
+        example = network.normalise(torch.from_numpy(test.images[:2]))
+        hints = Hints(network.network, stage.answering.network, recipe.distill.hints, example)
+    learner = Learner(learns, stage.task, settings, batches, teacher=stage.teacher, distill=recipe.distill, hints=hints)
+    before = stage.teacher.tally if isinstance(stage.teacher, CachedTeacher) else None
+    began = time.perf_counter()
+    epochs = fit(
+        learner,
+        folder,
+        test,
+        title=f"{recipe.name}: {stage.name}",
+        settings=settings,
+        processes=recipe.processes,
+        resume=resume,
+        validation=validation,
+    )
+    metrics |= {f"best_{stage.task.metric}": learner.best, "epochs": epochs}
+    metrics["seconds"] = round(time.perf_counter() - began, 2)
+    if isinstance(stage.teacher, CachedTeacher) and before is not None:
+        metrics["answers"] = _answers_read(stage.name, stage.teacher, before)
+    return metrics
+
+
+def _answers_read(name: str, teacher: CachedTeacher, before: Tally) -> dict[str, float]:
+    """Say, and return, what the store spared: the answers read instead of asked, at the pace of those asked."""
+    here, pace = teacher.tally - before, teacher.tally.seconds / max(teacher.tally.asked, 1)
+    saved = here.reused * pace
+    note(
+        f"{name}: {here.asked} teacher answers asked in {here.seconds:.1f} s, {here.reused} read from the store"
+        + (f": {saved:.1f} s saved" if saved else "")
+    )
+    return {**here.as_dict(), "seconds_saved": round(saved, 2)}

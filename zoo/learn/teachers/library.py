@@ -1,0 +1,103 @@
+"""A classifier of timm or torchvision with its trained weights, fed as its library feeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from zoo.data import DataConfig
+from zoo.errors import InputError, need
+from zoo.learn.teachers.base import TorchTeacher
+from zoo.models.checkpoint import About
+from zoo.models.config import Network
+from zoo.models.networks import Normalised, adopt, build, hub_weights, read_weights
+
+LIBRARIES = ("timm:", "torchvision:")
+HUB = "hub"  # in place of a file of weights: those that the library itself would download
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels scaled to 0..1
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How a library feeds its model: side in pixels, share of the resized picture that the crop keeps, channels."""
+
+    size: int
+    crop: float
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def resize(self, size: int) -> int:
+        """The short side before a crop of `size` pixels."""
+        return round(size / self.crop)
+
+
+def usual(model: str) -> Usual:
+    """What timm:NAME or torchvision:NAME says of itself; ImageNet's habits where it says nothing."""
+    library, _, name = model.partition(":")
+    if library == "torchvision":
+        from torchvision import models
+
+        try:
+            known = models.get_model_weights(name)["DEFAULT"].transforms()
+        except (KeyError, ValueError):  # no such model (`build` says so), or one without weights of its own
+            return Usual(224, 0.875, MEAN, STD)
+        size = known.crop_size[0]
+        return Usual(size, size / known.resize_size[0], known.mean, known.std)
+    import timm
+
+    if not timm.is_model(name):  # `build` says which there are
+        return Usual(224, 0.875, MEAN, STD)
+    entry = timm.get_pretrained_cfg(name)
+    return Usual(entry.input_size[1], entry.crop_pct, entry.mean, entry.std)
+
+
+def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> TorchTeacher:
+    """timm:NAME or torchvision:NAME as its users run it.
+
+    `weights`: a .safetensors or .pth file, whose number of classes is taken, or `hub`. `labels`: names of the outputs,
+    in their order; numbers if there are none. `InputError` says what does not fit.
+    """
+    need(model.partition(":")[0], extra="train", purpose=f"measuring {model}")
+    spec = Network(model=model, weights=weights)
+    habit = usual(model)
+    bare = Network(model=model)
+    head = f"{_last_dense(build(bare, classes=2, size=habit.size, device='meta'), model)}.weight"
+    state = hub_weights(spec) if weights == HUB else read_weights(Path(weights))
+    if head not in state:
+        raise InputError(f"{weights} does not fit {model}: it has no '{head}'")
+    classes = len(state[head])
+    if labels and len(labels) != classes:
+        raise InputError(f"{model} has {classes} outputs in {weights}, and {len(labels)} labels are given")
+    network = build(bare, classes=classes, size=habit.size)
+    adopt(network, state, weights, head_may_be_fresh=False)
+    about = About(
+        name=model.partition(":")[2],
+        role="teacher",
+        task="classification",
+        network=spec,
+        labels=list(labels) or [str(number) for number in range(classes)],
+        data=DataConfig(
+            size=habit.size, resize=habit.resize(habit.size), mean=_three(habit.mean), std=_three(habit.std)
+        ),
+        seed=0,
+        metrics={},
+        provenance={"model": model, "weights": weights},
+    )
+    whole = Normalised(network, about.data.mean, about.data.std).to(memory_format=torch.channels_last)
+    return TorchTeacher(whole, about)
+
+
+def _last_dense(network: nn.Module, model: str) -> str:
+    dense = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
+    if not dense:
+        raise InputError(f"{model} has no dense layer: how many classes its weights know cannot be told")
+    return dense[-1]
+
+
+def _three(channels: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = channels
+    return red, green, blue

@@ -1,0 +1,1 @@
+"""Training one network: batches, the training step, schedules, and the loop."""

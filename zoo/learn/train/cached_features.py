@@ -1,0 +1,117 @@
+"""Training a head on stored features: a frozen body answers each view of each image once, not once an epoch.
+
+The features lie in the same kind of store as a teacher's answers, in half precision, under the body's fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from zoo.data import ImageSet
+from zoo.data.views import Views
+from zoo.learn.teachers.soft_labels import SoftLabels
+from zoo.learn.train.batches import Batch, Batches
+from zoo.learn.train.schedule import head_of
+from zoo.models.networks import Normalised
+from zoo.progress import track
+
+BATCH = 64
+
+
+class HeadAlone(nn.Module):
+    """The head as a network of its own: features [N, F] -> answers [N, outputs]."""
+
+    def __init__(self, head: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network = head
+        self._shape = shape
+
+    def forward(self, features: Tensor) -> Tensor:
+        """What the whole network would answer."""
+        answers: Tensor = self.network(features.float().unflatten(1, self._shape))
+        return answers
+
+
+class Body:
+    """All of a network but its head, in eval mode and without gradient."""
+
+    def __init__(self, network: Normalised, size: int) -> None:
+        """`size`: the side of the pictures that the network sees."""
+        self._network, self.head = network.eval(), head_of(network.network)
+        self.shape = tuple(self._taken(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape[1:])
+
+    @torch.no_grad()
+    def _taken(self, images: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _head, inputs: found.append(inputs[0]))
+        try:
+            self._network(images)
+        finally:
+            hook.remove()
+        return found[0]
+
+    def features(self, images: Tensor) -> npt.NDArray[np.float32]:
+        """uint8 [N, H, W, 3] -> float32 [N, F]."""
+        parts = [self._taken(part).flatten(1).float().numpy() for part in images.split(BATCH)]
+        return np.concatenate(parts)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of the body's weights: what stored features belong to."""
+        mine = {id(tensor) for tensor in self.head.state_dict(keep_vars=True).values()}
+        digest = hashlib.sha256(b"body")
+        for name, tensor in sorted(self._network.state_dict(keep_vars=True).items()):
+            if id(tensor) not in mine:
+                digest.update(name.encode())
+                digest.update(tensor.detach().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class FeatureBatches(Batches):
+    """The same batches, with the features of each view in the place of its pixels."""
+
+    store: SoftLabels
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in super().__iter__():
+            stored = self.store.get(batch.indices.cpu().numpy(), batch.views.cpu().numpy())
+            yield batch._replace(images=torch.from_numpy(stored).to(batch.images.device))
+
+
+def stored_features(body: Body, images: ImageSet, views: Views, stores: Path) -> tuple[SoftLabels, float]:
+    """The features of every view of every image, and the seconds it took to compute those that were not there."""
+    store = SoftLabels.within(
+        stores,
+        images=len(images),
+        views=views.count,
+        outputs=int(np.prod(body.shape)),
+        data=images.fingerprint,
+        view_set=views.fingerprint,
+        teacher=body.fingerprint,
+    )
+    began = time.perf_counter()
+    pixels = torch.from_numpy(images.images)
+    with track("computing features", views.count * len(images)) as advance:
+        for view in range(views.count):
+            for which in torch.arange(len(images)).split(BATCH):
+                seen = torch.full_like(which, view)
+                if not store.has(which.numpy(), seen.numpy()).all():
+                    shown = views.apply(pixels[which], seen, which)
+                    store.put(which.numpy(), seen.numpy(), body.features(shown))
+                advance(len(which))
+    return store, time.perf_counter() - began
+
+
+def as_features(body: Body, images: ImageSet) -> ImageSet:
+    """A test set whose `images` are features, float32 [N, F]."""
+    features: npt.NDArray[np.float32] = body.features(torch.from_numpy(images.images))
+    return replace(images, images=features)  # type: ignore[arg-type]

@@ -1,0 +1,171 @@
+"""Running a learner: Lightning's Trainer with what this project wants of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import Tensor
+
+from zoo.data import ImageSet
+from zoo.errors import VerdictError
+from zoo.learn.recipe.schema import Training
+from zoo.learn.train.batches import Batch, Fixed
+from zoo.learn.train.cuda_graph_step import Row, Rows
+from zoo.learn.train.curves import Curves
+from zoo.learn.train.ema import Ema
+from zoo.learn.train.learner import Learner
+from zoo.models.checkpoint import LAST
+from zoo.progress import track
+
+# Steps whose losses are looked at together: reading a number back from a GPU waits for all that is queued there, and
+# one wait in so many steps costs nothing that can be seen.
+LOOK_EVERY = 64
+
+
+class _Watch(Callback):
+    """Shows the steps, and stops a training whose loss is no longer a number."""
+
+    def __init__(self, title: str, last: Path) -> None:
+        self._title, self._last = title, last
+        self._losses: list[Tensor] = []
+        self._shown: list[Tensor] = []
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        del module
+        done = trainer.current_epoch * trainer.num_training_batches
+        total = (trainer.max_epochs or 0) * trainer.num_training_batches
+        self._track = track(self._title, total) if trainer.is_global_zero else contextlib.nullcontext(_nothing)
+        self._advance = self._track.__enter__()
+        self._advance(done)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: Learner,
+        outputs: Any,
+        batch: Batch | Row,
+        index: int,
+    ) -> None:
+        self._advance()
+        self._losses.append(outputs["loss"].detach().float())
+        self._shown.append(batch.indices)
+        # Before an epoch ends, too: what is kept then has to be good.
+        if len(self._losses) == LOOK_EVERY or index + 1 == trainer.num_training_batches:
+            self._look(trainer.global_step, module)
+
+    def _look(self, step: int, module: Learner) -> None:
+        """Read back the losses of the latest steps, of which `step` is the last."""
+        losses, shown = torch.stack(self._losses).tolist(), self._shown
+        self._losses, self._shown = [], []
+        for place, (loss, indices) in enumerate(zip(losses, shown, strict=True)):
+            if not math.isfinite(loss):
+                names = [module.batches.images.names[i] for i in indices.tolist()]
+                kept = f"the last good state is {self._last}" if self._last.exists() else "no epoch was finished before"
+                raise VerdictError(
+                    f"{self._title}: the loss is {loss} at step {step - len(losses) + place + 1}, on the images "
+                    f"{', '.join(names[:4])}{' ...' if names[4:] else ''}; {kept}; a smaller train.lr or a "
+                    "train.warmup usually helps"
+                )
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        del trainer, module, stage
+        if hasattr(self, "_track"):
+            self._track.__exit__(None, None, None)
+
+
+def _nothing(_steps: float = 1) -> None:
+    """What the other processes show."""
+
+
+def fit(
+    learner: Learner,
+    folder: Path,
+    test: ImageSet,
+    *,
+    title: str,
+    settings: Training,
+    processes: int,
+    resume: bool,
+    validation: ImageSet | None = None,
+) -> int:
+    """Train, leaving in `folder` after every epoch what `resume` continues from, and the curves in metrics.csv.
+
+    Returns how many epochs were trained, which is fewer than asked for when early stopping ended it. Raises
+    `KeyboardInterrupt` when the user stops it, `VerdictError` when the loss is no longer a number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last = folder / LAST
+    loggers: list[Logger] = [
+        Curves(folder / "logs"),
+        TensorBoardLogger(folder, name="", version="logs", default_hp_metric=False),
+    ]
+    keep = ModelCheckpoint(
+        folder, filename=last.stem, save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    callbacks: list[Callback] = [_Watch(title, last), keep]
+    if settings.ema:
+        callbacks.insert(0, Ema(settings.ema))
+    if settings.patience:
+        callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=settings.epochs,
+            accelerator="auto",
+            devices=processes,
+            strategy="ddp" if processes > 1 else "auto",
+            sync_batchnorm=processes > 1 and torch.cuda.is_available(),
+            use_distributed_sampler=False,  # every process takes its own slice of each batch
+            precision=_precision(settings),
+            benchmark=True if settings.compile != "off" else None,  # cuDNN too chooses by the clock then
+            logger=loggers,
+            log_every_n_steps=len(learner.batches),
+            callbacks=callbacks,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        held_out = [Fixed(part) for part in (test, validation) if part is not None]
+        try:
+            trainer.fit(
+                learner,
+                Rows(learner.batches) if learner.records else learner.batches,
+                held_out,
+                ckpt_path=str(last) if resume and last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit:  # how Lightning ends a training that Ctrl-C stopped
+            raise KeyboardInterrupt from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return trainer.current_epoch
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning speaks of workers, intervals and folders that were chosen here, and of its makers' products."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _precision(settings: Training) -> Any:
+    names = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+    if settings.precision == "auto":
+        return names["bf16" if torch.cuda.is_available() else "fp32"]
+    return names[settings.precision]

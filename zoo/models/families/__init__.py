@@ -1,0 +1,1 @@
+"""The architectures of the students, one family a file."""

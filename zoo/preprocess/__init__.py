@@ -1,0 +1,1 @@
+"""Preprocessing: from the bytes of a picture to the uint8 pixels that a network is fed."""
