@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 Batch = Sequence[Any] | Pixels  # what is fed in one call; its length is the batch size
 

@@ -1,7 +1,8 @@
-"""The name under which apps know libzoo's preprocessing: `zoo.native.look`. It lives in `zoo.preprocess.libzoo`."""
+"""The name under which apps know preprocessing by libzoo: `zoo.native.look` is `zoo.preprocess.preprocess`."""
 
 from __future__ import annotations
 
-from zoo.preprocess.libzoo import look
+from zoo.preprocess import Preprocessing
+from zoo.preprocess import preprocess as look
 
-__all__ = ["look"]
+__all__ = ["Preprocessing", "look"]

@@ -109,7 +109,7 @@ def _work(case: Case, subject: Subject, photos: Sequence[bytes], clock: Clock) -
         return _Work(lambda batch: in_batches(photos, batch), see, on_host(see, clock), see)
 
     def drawn(batch: int) -> Sequence[Batch]:
-        return random_batches(batch, subject.framing.height, subject.framing.width)
+        return random_batches(batch, subject.preprocessing.height, subject.preprocessing.width)
 
     before = ColdL2() if case.variant == "cold-l2" else None
     if case.scope == "compute" and (compute := subject.compute) is not None:
@@ -133,7 +133,9 @@ def _more(case: Case, subject: Subject, work: _Work, row: Row, gpu: Device | Non
     if case.energy:
         found["energy"] = _energy(work, inputs, gpu)
     if case.layers and subject.layers is not None:
-        times = subject.layers(random_batches(row.batch, subject.framing.height, subject.framing.width)[0], PROFILED)
+        times = subject.layers(
+            random_batches(row.batch, subject.preprocessing.height, subject.preprocessing.width)[0], PROFILED
+        )
         found["layers"] = [Layer(name=one.name, kind=one.kind, ms=one.seconds * 1e3) for one in times]
     return found
 

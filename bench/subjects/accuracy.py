@@ -12,7 +12,8 @@ import numpy.typing as npt
 from bench.results import Accuracy
 from bench.subjects.subject import Subject
 from zoo.errors import InputError, VerdictError, nearest
-from zoo.preprocess.pillow import SUFFIXES, Pixels, read
+from zoo.preprocess import Pixels, preprocess
+from zoo.preprocess.pillow import SUFFIXES
 
 BATCH = 32  # large enough to be fast, small enough for any memory
 TEST_SET = ".safetensors"
@@ -82,4 +83,7 @@ def _batches(subject: Subject, source: Path) -> Iterator[tuple[Pixels, npt.NDArr
     images = labelled_images(source, subject.task.labels)
     for start in range(0, len(images), BATCH):
         part = images[start : start + BATCH]
-        yield np.stack([read(path, subject.framing) for path, _ in part]), np.array([target for _, target in part])
+        yield (
+            np.stack([preprocess(path, subject.preprocessing)[0] for path, _ in part]),
+            np.array([target for _, target in part]),
+        )

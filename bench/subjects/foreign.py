@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bench.cases import Case
 from bench.results import EngineFacts
-from bench.subjects.subject import Subject, looked, recogniser
+from bench.subjects.subject import Subject, predictor, preprocess_many
 from zoo.errors import InputError, need
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 from zoo.tasks.base import TASKS
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ def open_graph(case: Case) -> Subject:
 
     path, output = parts(str(case.subject))
     graph = Graph(path, output, MEAN, STD, None, case.device, case.threads)
-    framing = Framing.square(graph.size)
+    preprocessing = Preprocessing.square(graph.size)
     labels = _folders(case.evaluation)
     if labels and len(labels) != graph.outputs:
         raise InputError(f"{path} has {graph.outputs} outputs, and {case.evaluation} has {len(labels)} folders")
     task = TASKS["classification"](labels or [str(number) for number in range(graph.outputs)], graph.size)
     return Subject(
         answer=graph,
-        recognise=recogniser(graph, task, framing),
-        decide=lambda pictures: graph(looked(pictures, framing)[0]),
+        recognise=predictor(graph, task, preprocessing),
+        decide=lambda pictures: graph(preprocess_many(pictures, preprocessing)[0]),
         task=task,
-        framing=framing,
+        preprocessing=preprocessing,
         engine=EngineFacts(
             backend=graph.name,
             precision="fp32",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bench.cases import PIPELINE, Case
 from bench.results import EngineFacts
-from bench.subjects.subject import Answer, Subject, looked, recogniser, torch_for, weight_bytes
+from bench.subjects.subject import Answer, Subject, predictor, preprocess_many, torch_for, weight_bytes
 from zoo.bundle.manifest import Executed
 from zoo.engines import Bundle
 from zoo.errors import missing_package
@@ -32,14 +32,14 @@ def open_peer(case: Case) -> Subject:
     manifest = bundle.manifest
     graph = bundle.file(manifest.graphs["fp32"].file)
     answer, facts = (_onnxruntime if case.backend == "onnxruntime-default" else _openvino)(graph, case)
-    framing = manifest.input.framing
+    preprocessing = manifest.input.preprocessing
     task = TASKS[manifest.task](bundle.labels(), manifest.input.height)
     return Subject(
         answer=answer,
-        recognise=recogniser(answer, task, framing),
-        decide=lambda pictures: answer(looked(pictures, framing)[0]),
+        recognise=predictor(answer, task, preprocessing),
+        decide=lambda pictures: answer(preprocess_many(pictures, preprocessing)[0]),
         task=task,
-        framing=framing,
+        preprocessing=preprocessing,
         engine=facts,
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
@@ -100,17 +100,17 @@ def _pipeline(case: Case) -> Subject:
     from bench.subjects.foreign import network_of
 
     network = network_of(case)
-    about, framing = network.about, network.framing
+    about, preprocessing = network.about, network.preprocessing
     steps = transforms.Compose(
         [
-            transforms.Resize(framing.resize),
-            transforms.CenterCrop((framing.height, framing.width)),
+            transforms.Resize(preprocessing.resize),
+            transforms.CenterCrop((preprocessing.height, preprocessing.width)),
             transforms.ToTensor(),
             transforms.Normalize(about.data.mean, about.data.std),
         ]
     )
     normalise = transforms.Normalize(about.data.mean, about.data.std)
-    session = _session_of(network.network.network, framing.height, framing.width, case.threads)
+    session = _session_of(network.network.network, preprocessing.height, preprocessing.width, case.threads)
 
     def run(planes: Any) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: planes.numpy()})[0]
@@ -124,7 +124,7 @@ def _pipeline(case: Case) -> Subject:
         recognise=lambda pictures: decide(pictures).argmax(axis=1),
         decide=decide,
         task=network.task,
-        framing=framing,
+        preprocessing=preprocessing,
         engine=_facts(case, "fp32", case.threads, {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}),
         parameters=network.cost.parameters,
         macs=network.cost.macs,

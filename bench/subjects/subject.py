@@ -18,7 +18,7 @@ from bench.clock import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
 from zoo.errors import InputError, VerdictError, missing_package, need
-from zoo.preprocess.pillow import Framing, Pixels, look
+from zoo.preprocess import Pixels, Preprocessing, preprocess
 from zoo.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Layered = Callable[[Any, int], list[LayerTime]]
 
 @dataclass(frozen=True)
 class Subject:
-    """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `framing` says.
+    """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `preprocessing` says.
 
     `recognise`: the bytes of N picture files -> N answers as an app wants them, decoding included. `decide`: the same
     -> float32 [N, outputs], along the same way. `compute`: the device's seconds for each of so many runs, and
@@ -43,7 +43,7 @@ class Subject:
     recognise: Recognise
     decide: Callable[[Sequence[bytes]], npt.NDArray[np.float32]]
     task: Task
-    framing: Framing
+    preprocessing: Preprocessing
     engine: EngineFacts
     parameters: int | None
     macs: int | None
@@ -104,13 +104,13 @@ def _bundle(case: Case) -> Subject:
             )
 
     manifest = engine.bundle.manifest
-    framing = manifest.input.framing
+    preprocessing = manifest.input.preprocessing
     return Subject(
         answer=engine,
         recognise=lambda pictures: _predict(engine, pictures),
-        decide=lambda pictures: engine(looked(pictures, framing)[0]),
+        decide=lambda pictures: engine(preprocess_many(pictures, preprocessing)[0]),
         task=engine.task,
-        framing=framing,
+        preprocessing=preprocessing,
         engine=EngineFacts.of(engine.backend, case.precision),
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
@@ -145,10 +145,10 @@ def _torch(case: Case) -> Subject:
     )
     return Subject(
         answer=served.run,
-        recognise=recogniser(served.run, network.task, network.framing),
-        decide=lambda pictures: served.run(looked(pictures, network.framing)[0]),
+        recognise=predictor(served.run, network.task, network.preprocessing),
+        decide=lambda pictures: served.run(preprocess_many(pictures, network.preprocessing)[0]),
         task=network.task,
-        framing=network.framing,
+        preprocessing=network.preprocessing,
         engine=EngineFacts.of(served, case.precision).model_copy(update={"backend": case.backend}),
         parameters=network.cost.parameters,
         macs=network.cost.macs,
@@ -157,18 +157,18 @@ def _torch(case: Case) -> Subject:
     )
 
 
-def looked(pictures: Sequence[bytes], framing: Framing) -> tuple[Pixels, list[tuple[int, int]]]:
+def preprocess_many(pictures: Sequence[bytes], preprocessing: Preprocessing) -> tuple[Pixels, list[tuple[int, int]]]:
     """The network's pixels of some pictures, by the project's reference, and their sizes."""
-    found = [look(picture, framing) for picture in pictures]
+    found = [preprocess(picture, preprocessing) for picture in pictures]
     return np.stack([pixels for pixels, _ in found]), [size for _, size in found]
 
 
-def recogniser(answer: Answer, task: Task, framing: Framing) -> Recognise:
+def predictor(answer: Answer, task: Task, preprocessing: Preprocessing) -> Recognise:
     """From pictures to answers by way of the project's reference pixels."""
 
     def recognise(pictures: Sequence[bytes]) -> object:
-        pixels, sizes = looked(pictures, framing)
-        return [task.decode(one, framing, size) for one, size in zip(answer(pixels), sizes, strict=True)]
+        pixels, sizes = preprocess_many(pictures, preprocessing)
+        return [task.decode(one, preprocessing, size) for one, size in zip(answer(pixels), sizes, strict=True)]
 
     return recognise
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from zoo.models.networks import Normalised
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 BATCH = 16
 

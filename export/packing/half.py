@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from export.packing.activations import Seen, watch
 from zoo.errors import VerdictError
 from zoo.models.networks import Normalised
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 LARGEST = 65504.0  # of fp16: what is above becomes infinite
 MARGIN = 4.0  # the calibration images are not all images: their largest value may be a quarter of that

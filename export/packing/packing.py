@@ -41,7 +41,7 @@ from zoo.files import atomic_folder, sha256
 from zoo.graphs.model import count, opset, to_bytes, weights
 from zoo.graphs.qdq import stranded
 from zoo.graphs.strong_types import problems
-from zoo.preprocess.pillow import Framing, Pixels
+from zoo.preprocess import Pixels, Preprocessing
 from zoo.progress import note, track
 from zoo.tasks.base import Task
 
@@ -100,7 +100,7 @@ def pack_source(
     *,
     name: str,
     task: Task,
-    framing: Framing,
+    preprocessing: Preprocessing,
     evidence: Evidence,
     provenance: dict[str, Any],
     precisions: Sequence[Precision] = PRECISIONS,
@@ -113,7 +113,7 @@ def pack_source(
     options = options or Options()
     if out.suffix != ".zoo":
         raise InputError(f"a bundle's name ends in .zoo: {out}")
-    _check(evidence, framing)
+    _check(evidence, preprocessing)
     sign = None if options.sign is None else signer(options.sign)  # a wrong key shows before the work
     with track(f"exporting {name}", 1 + len(precisions)) as advance, atomic_folder(out) as folder:
         trial = _Trial(source, folder, name, task, evidence, options)
@@ -129,7 +129,12 @@ def pack_source(
         manifest = Manifest(
             name=name,
             task=task.name,
-            input=Input(height=framing.height, width=framing.width, resize=framing.resize, max_batch=options.max_batch),
+            input=Input(
+                height=preprocessing.height,
+                width=preprocessing.width,
+                resize=preprocessing.resize,
+                max_batch=options.max_batch,
+            ),
             output=Output(name=task.output, size=task.outputs),
             labels="labels.json",
             graphs={precision: entry.facts for precision, entry in proven.items()},
@@ -264,10 +269,10 @@ class _Trial:
         return found
 
 
-def _check(evidence: Evidence, framing: Framing) -> None:
+def _check(evidence: Evidence, preprocessing: Preprocessing) -> None:
     """`InputError` for images that graphs cannot be held to."""
     for what, images in (("calibration", evidence.calibration), ("test", evidence.test)):
-        wanted = (framing.height, framing.width, 3)
+        wanted = (preprocessing.height, preprocessing.width, 3)
         if images.dtype != np.uint8 or images.shape[1:] != wanted or not len(images):
             shape = ", ".join(map(str, wanted))
             raise InputError(f"{what} images must be uint8 [N, {shape}], not {images.dtype} {list(images.shape)}")

@@ -16,7 +16,7 @@ from zoo.bundle.manifest import Cost
 from zoo.models.cost import cost
 from zoo.models.families.reparameterize import reparameterize
 from zoo.models.networks import Normalised, evaluate
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 
 class Source(Protocol):

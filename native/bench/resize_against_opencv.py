@@ -20,15 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.images import Framing, Pixels
+from zoo.images import Pixels, Preprocessing
 from zoo.native import library_path, look
 
 
-def kept(pixels: Pixels, framing: Framing) -> Pixels:
+def kept(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
     """The part of the picture that the crop is made of, for OpenCV."""
     height, width = pixels.shape[:2]
-    wide, high = framing.scaled((width, height))
-    columns, rows = round(width * framing.width / wide), round(height * framing.height / high)
+    wide, high = preprocessing.scaled((width, height))
+    columns, rows = round(width * preprocessing.width / wide), round(height * preprocessing.height / high)
     left, top = (width - columns) // 2, (height - rows) // 2
     return np.ascontiguousarray(pixels[top : top + rows, left : left + columns])
 
@@ -59,7 +59,7 @@ def main() -> None:
         sys.exit("needs libzoo: `make native`, or ZOO_LIBRARY=PREFIX/lib/libzoo.so.1")
     cv2.setNumThreads(1)
     size = (asked.size, asked.size)
-    framing = Framing.square(asked.size)
+    preprocessing = Preprocessing.square(asked.size)
     rows: list[dict[str, float]] = []
     for photo in asked.photos:
         picture = cv2.imread(str(photo))
@@ -67,9 +67,9 @@ def main() -> None:
             print(f"{photo} is left out: not readable, or smaller than {asked.size} pixels", file=sys.stderr)
             continue
         pixels = np.ascontiguousarray(picture[..., ::-1])
-        part = kept(pixels, framing)
+        part = kept(pixels, preprocessing)
         ways = {
-            "libzoo": lambda pixels=pixels: look(pixels, framing),
+            "libzoo": lambda pixels=pixels: look(pixels, preprocessing),
             "INTER_AREA": lambda part=part: cv2.resize(part, size, interpolation=cv2.INTER_AREA),
             "INTER_LINEAR": lambda part=part: cv2.resize(part, size, interpolation=cv2.INTER_LINEAR),
         }

@@ -17,7 +17,7 @@ from zoo.errors import InputError
 from zoo.learn.recipe.schema import load_recipe
 from zoo.learn.run.run import Run
 from zoo.models import checkpoint
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 
 RECIPE = """
 name = "faces"
@@ -70,13 +70,13 @@ def run(faces, tmp_path_factory):
 def test_points_are_read_as_the_file_has_them(faces):
     names = point_names(faces / "training.csv")
     assert names == list(POINTS)
-    images, bad = read_faces(faces / "training.csv", names, Framing.square(24), strict=True)
+    images, bad = read_faces(faces / "training.csv", names, Preprocessing.square(24), strict=True)
     assert (len(images), bad) == (400, 0)
     pixels, points = draw(np.random.default_rng(0), 24)
     np.testing.assert_array_equal(images.images[0][..., 0], pixels)
     np.testing.assert_allclose((images.targets[0].reshape(3, 2) + 1) * 12 - 0.5, points, atol=2e-3)
     assert 0.1 < np.isnan(images.targets[:, -1]).mean() < 0.3
-    nose, _ = read_faces(faces / "training.csv", ["nose_tip"], Framing.square(24), strict=True)
+    nose, _ = read_faces(faces / "training.csv", ["nose_tip"], Preprocessing.square(24), strict=True)
     assert len(nose) < 400  # a face without a marked nose teaches a nose specialist nothing
 
 
@@ -85,13 +85,13 @@ def test_bad_rows_are_named_and_counted(faces, tmp_path, capsys):
     lines[2] = lines[2].rsplit(" ", 1)[0]  # a pixel too few
     lines[4] = lines[4].rsplit(" ", 1)[0] + " 300"
     (tmp_path / "bad.csv").write_text("\n".join(lines))
-    images, bad = read_faces(tmp_path / "bad.csv", POINTS, Framing.square(24), strict=False)
+    images, bad = read_faces(tmp_path / "bad.csv", POINTS, Preprocessing.square(24), strict=False)
     assert (len(images), bad) == (3, 2)
     shown = " ".join(capsys.readouterr().err.split())
     assert "row 3: 575 pixels are not a square" in shown
     assert "row 5: a pixel is not in 0..255" in shown
     with pytest.raises(InputError, match=r"bad\.csv, row 3"):
-        read_faces(tmp_path / "bad.csv", POINTS, Framing.square(24), strict=True)
+        read_faces(tmp_path / "bad.csv", POINTS, Preprocessing.square(24), strict=True)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="expected columns NAME_x"):
         point_names(tmp_path / "other.csv")

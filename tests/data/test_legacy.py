@@ -236,7 +236,7 @@ def test_a_truncated_or_missing_file_is_an_error(tmp_path):
 )  # fmt: skip
 def test_old_pairs_become_images_and_tags(zoo_command, tmp_path, images, answers, tags):
     from zoo.data.tags import read_pairs
-    from zoo.preprocess.pillow import Framing
+    from zoo.preprocess import Preprocessing
 
     packed(tmp_path, pickle.dumps((images, answers), 2))
     (tmp_path / "names.txt").write_text("sea\nsky\n")
@@ -244,7 +244,7 @@ def test_old_pairs_become_images_and_tags(zoo_command, tmp_path, images, answers
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"out": "new", "images": 5}
     pixels, targets, _, labels = read_pairs(
-        tmp_path / "new" / "pairs.parquet", tmp_path / "new" / "images", Framing(4, 6, 4), tags=9
+        tmp_path / "new" / "pairs.parquet", tmp_path / "new" / "images", Preprocessing(4, 6, 4), tags=9
     )
     found = [[labels[column] for column in np.flatnonzero(row)] for row in targets]
     tags = tags or [

@@ -11,7 +11,7 @@ from PIL import Image
 from zoo.data.tags import read_pairs
 from zoo.errors import InputError
 from zoo.learn.label import pairs
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 
 ANSWERS = [
     ("a.png", [("Cat", 0.9), (" cat ", 0.4), ("Pet", 0.8)]),
@@ -47,7 +47,7 @@ def test_pairs_hold_each_tag_once_with_its_best_score(folder):
 
 
 def test_a_student_gets_the_recorded_scores_and_zero_elsewhere(folder):
-    images, targets, names, labels = read_pairs(folder / "pairs.parquet", folder, Framing.square(8), tags=2)
+    images, targets, names, labels = read_pairs(folder / "pairs.parquet", folder, Preprocessing.square(8), tags=2)
     assert labels == ["pet", "cat"]
     assert names == [name for name, _ in ANSWERS]
     assert (images.shape, images.dtype, targets.dtype) == ((4, 8, 8, 3), np.uint8, np.float32)
@@ -56,7 +56,9 @@ def test_a_student_gets_the_recorded_scores_and_zero_elsewhere(folder):
 
 
 def test_the_tags_may_be_given(folder):
-    _, targets, _, labels = read_pairs(folder / "pairs.parquet", folder, Framing.square(8), tags=["Zebra", "unicorn"])
+    _, targets, _, labels = read_pairs(
+        folder / "pairs.parquet", folder, Preprocessing.square(8), tags=["Zebra", "unicorn"]
+    )
     assert labels == ["Zebra", "unicorn"]
     assert targets.tolist() == np.float32([[0, 0], [0, 0], [0, 0], [0.1, 0]]).tolist()
 
@@ -64,7 +66,7 @@ def test_the_tags_may_be_given(folder):
 def test_images_that_are_gone_or_broken_are_skipped_and_named(folder, capsys):
     (folder / "a.png").unlink()
     (folder / "c.png").write_bytes(b"no")
-    images, targets, names, _ = read_pairs(folder / "pairs.parquet", folder, Framing.square(8), tags=5)
+    images, targets, names, _ = read_pairs(folder / "pairs.parquet", folder, Preprocessing.square(8), tags=5)
     assert names == ["sub/b.png", "d.png"]
     assert [int(image[0, 0, 0]) for image in images] == [1, 3]
     assert len(targets) == 2
@@ -75,9 +77,9 @@ def test_images_that_are_gone_or_broken_are_skipped_and_named(folder, capsys):
 
 def test_mistakes_are_named(folder, tmp_path):
     with pytest.raises(InputError, match="no such file of pairs"):
-        read_pairs(folder / "gone.parquet", folder, Framing.square(8), tags=5)
+        read_pairs(folder / "gone.parquet", folder, Preprocessing.square(8), tags=5)
     (tmp_path / "text.parquet").write_text("name,tags")
     with pytest.raises(InputError, match=r"text\.parquet is no file of pairs"):
-        read_pairs(tmp_path / "text.parquet", folder, Framing.square(8), tags=5)
+        read_pairs(tmp_path / "text.parquet", folder, Preprocessing.square(8), tags=5)
     with pytest.raises(InputError, match="none of the images can be read"):
-        read_pairs(folder / "pairs.parquet", tmp_path / "elsewhere", Framing.square(8), tags=5)
+        read_pairs(folder / "pairs.parquet", tmp_path / "elsewhere", Preprocessing.square(8), tags=5)

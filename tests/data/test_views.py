@@ -18,7 +18,7 @@ from tests.support.places import ROOT
 from zoo.data import DataConfig, load
 from zoo.data.seeded import SeededCrop, jittered, views_of
 from zoo.data.views import CropFlip
-from zoo.preprocess.pillow import Framing, read
+from zoo.preprocess import Preprocessing, preprocess
 from zoo.tasks.learning import Keypoints
 
 VIEWS = SeededCrop(count=50, size=16, jitter=0.4, seed=7)
@@ -137,7 +137,7 @@ def test_geometry_says_where_a_dot_went(views):
     assert (total[(moved.abs() > 1.2).any(1)] == 0).all()  # what lies beyond 1 is not in the view
 
 
-def test_training_images_are_kept_larger_and_test_images_are_framed_as_ever(tmp_path):
+def test_training_images_are_kept_larger_and_test_images_are_preprocessed_as_ever(tmp_path):
     folder = write_pictures(tmp_path / "one", 8)
     as_ever = load(DataConfig(path=folder, size=16, resize=18, validation=0.2), 0)
     config = DataConfig(path=folder, size=16, resize=18, validation=0.2, augment="crop", stored=24)
@@ -151,12 +151,12 @@ def test_training_images_are_kept_larger_and_test_images_are_framed_as_ever(tmp_
         16,
     )
     for name, kept in zip(splits.train.names, splits.train.images, strict=True):
-        np.testing.assert_array_equal(kept, read(folder / name, Framing.square(24)))
+        np.testing.assert_array_equal(kept, preprocess(folder / name, Preprocessing.square(24))[0])
     kept_as_resized = DataConfig(path=folder, size=16, resize=18, augment="crop")
-    assert load(kept_as_resized, 0).train.framed(config.framing).images.shape[1:] == (16, 16, 3)
+    assert load(kept_as_resized, 0).train.preprocessed(config.preprocessing).images.shape[1:] == (16, 16, 3)
 
 
-def test_a_given_test_folder_is_framed_as_ever(tmp_path):
+def test_a_given_test_folder_is_preprocessed_as_ever(tmp_path):
     write_pictures(tmp_path / "train", 3)
     write_pictures(tmp_path / "val", 2, seed=1)
     splits = load(DataConfig(path=tmp_path, size=16, augment="crop", stored=24), 0)

@@ -13,26 +13,23 @@ from PIL import Image
 
 from tests.support.libzoo import python
 from tests.support.places import real_data
-from zoo.preprocess import pillow as images
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing, compiled, pillow, preprocess
 
 
 @pytest.fixture
 def native(library, monkeypatch):
-    """`zoo.preprocess.libzoo` with the library of this build."""
-    from zoo.preprocess import libzoo as native
-
+    """`zoo.preprocess.compiled` with the library of this build."""
     monkeypatch.setenv("ZOO_LIBRARY", str(library))
-    native._library.cache_clear()
-    yield native
-    native._library.cache_clear()
+    compiled.library.cache_clear()
+    yield compiled
+    compiled.library.cache_clear()
 
 
-def difference(native, picture, framing: Framing) -> int:
+def difference(native, picture, preprocessing: Preprocessing) -> int:
     """The largest difference in grey levels; the library has to have done it itself."""
-    found = native._compiled(native._library(), picture, framing)
+    found = native.preprocess(picture, preprocessing)
     assert found is not None
-    expected, size = images.look(picture, framing)
+    expected, size = pillow.preprocess(picture, preprocessing)
     assert found[1] == size
     return int(np.abs(found[0].astype(int) - expected).max())
 
@@ -101,9 +98,9 @@ def test_every_kind_of_picture_at_many_sizes(native, kind):
         width, height = (int(side) for side in random.integers(2, 300, 2))
         coarse = random.integers(0, 256, (height // 5 + 1, width // 5 + 1, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-        framing = Framing(*(int(side) for side in random.integers(1, 120, 3)))
+        preprocessing = Preprocessing(*(int(side) for side in random.integers(1, 120, 3)))
         # CMYK and the rest go through other arithmetic in other versions of libjpeg: one grey level is allowed.
-        assert difference(native, KINDS[kind](image), framing) <= 1, (width, height, framing)
+        assert difference(native, KINDS[kind](image), preprocessing) <= 1, (width, height, preprocessing)
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
@@ -115,19 +112,24 @@ def test_decoding_only_what_the_crop_keeps_changes_no_pixel(native, subsampling,
         coarse = random.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
         whole = encoded(image, "JPEG", quality=90, subsampling=subsampling, progressive=progressive)
-        for framing in (Framing(256, 224, 224), Framing(224, 224, 224), Framing(400, 30, 50), Framing(96, 80, 7)):
-            part = native._compiled(native._library(), whole, framing)
-            every = native._compiled(native._library(), whole + b"\0", framing)
+        for preprocessing in (
+            Preprocessing(256, 224, 224),
+            Preprocessing(224, 224, 224),
+            Preprocessing(400, 30, 50),
+            Preprocessing(96, 80, 7),
+        ):
+            part = native.preprocess(whole, preprocessing)
+            every = native.preprocess(whole + b"\0", preprocessing)
             assert part[1] == every[1] == (width, height)
-            assert np.array_equal(part[0], every[0]), (width, height, framing)
+            assert np.array_equal(part[0], every[0]), (width, height, preprocessing)
 
 
 def test_plain_code_gives_the_same_pixels(library, tmp_path):
     """ZOO_CPU=plain turns vector code off."""
     path = tmp_path / "x.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 130, 3), dtype=np.uint8)).save(path)
-    code = "import sys, hashlib; from zoo import native; from zoo.preprocess.pillow import Framing;"
-    code += "print(hashlib.sha256(native.look(sys.argv[1], Framing(50, 48, 40))[0]).hexdigest())"
+    code = "import sys, hashlib; from zoo.preprocess import Preprocessing, preprocess;"
+    code += "print(hashlib.sha256(preprocess(sys.argv[1], Preprocessing(50, 48, 40))[0]).hexdigest())"
 
     plain = python("-c", code, path, ZOO_LIBRARY=str(library), ZOO_CPU="plain")
     assert plain == python("-c", code, path, ZOO_LIBRARY=str(library))
@@ -137,31 +139,31 @@ def test_what_the_library_does_not_read_goes_through_pillow(native, tmp_path):
     from zoo.errors import InputError
 
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 50, 3), dtype=np.uint8))
-    framing = Framing.square(16)
+    preprocessing = Preprocessing.square(16)
     for source in (encoded(image, "BMP"), encoded(image, "WEBP"), image, np.asarray(image)[..., 0]):
-        assert native._compiled(native._library(), source, framing) is None
-        assert np.array_equal(native.look(source, framing)[0], images.read(source, framing))
+        assert native.preprocess(source, preprocessing) is None
+        assert np.array_equal(preprocess(source, preprocessing)[0], pillow.preprocess(source, preprocessing)[0])
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(encoded(image, "JPEG")[:300])
     with pytest.raises(InputError, match=r"broken\.jpg"):
-        native.look(broken, framing)
+        preprocess(broken, preprocessing)
     with pytest.raises(InputError, match="no such image"):
-        native.look(tmp_path / "none.jpg", framing)
+        preprocess(tmp_path / "none.jpg", preprocessing)
 
 
 def test_without_a_library_everything_goes_through_pillow(monkeypatch):
-    from zoo.preprocess import libzoo as native
-
-    monkeypatch.setattr(native, "_library", lambda: None)
+    monkeypatch.setattr(compiled, "library", lambda: None)
     picture = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    assert np.array_equal(native.look(picture, Framing.square(16))[0], images.read(picture, Framing.square(16)))
+    assert np.array_equal(
+        preprocess(picture, Preprocessing.square(16))[0], pillow.preprocess(picture, Preprocessing.square(16))[0]
+    )
 
 
 def test_the_photographs_are_pillows_to_the_grey_level(native, tmp_path):
     subprocess.run(["tar", "xf", real_data("photos"), "-C", tmp_path], check=True)
     photographs = sorted(path for path in tmp_path.rglob("*") if path.suffix.lower() in {".jpeg", ".jpg"})
     assert len(photographs) >= 60
-    worst = Counter(difference(native, path, Framing(256, 224, 224)) for path in photographs)
+    worst = Counter(difference(native, path, Preprocessing(256, 224, 224)) for path in photographs)
     assert set(worst) <= {0, 1}, worst
 
 
@@ -170,11 +172,11 @@ def test_threads_have_memory_of_their_own(native):
 
     picture = Path(__file__).parent  # a folder: refused in every thread without harm
     pixels = np.random.default_rng(4).integers(0, 256, (64, 80, 3), dtype=np.uint8)
-    expected = images.read(pixels, Framing.square(24))
+    expected = pillow.preprocess(pixels, Preprocessing.square(24))[0]
 
     def ask(_: int) -> bool:
-        assert native._compiled(native._library(), picture, Framing.square(24)) is None
-        return bool(np.array_equal(native.look(pixels, Framing.square(24))[0], expected))
+        assert native.preprocess(picture, Preprocessing.square(24)) is None
+        return bool(np.array_equal(preprocess(pixels, Preprocessing.square(24))[0], expected))
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(ask, range(100)))

@@ -9,9 +9,15 @@ import pytest
 from PIL import Image
 
 from zoo.errors import InputError
-from zoo.preprocess.pillow import Framing, read
+from zoo.preprocess import Picture, Pixels, Preprocessing
+from zoo.preprocess.pillow import preprocess
 
-SQUARE = Framing.square(16)
+SQUARE = Preprocessing.square(16)
+
+
+def read(picture: Picture, preprocessing: Preprocessing) -> Pixels:
+    """The reference's pixels alone."""
+    return preprocess(picture, preprocessing)[0]
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
@@ -70,13 +76,13 @@ def test_short_side_is_resized_and_the_centre_cropped():
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 255
     assert read(wide, SQUARE)[:, 1:-1].min() > 250  # the middle third, its outermost columns blended by the filter
-    assert read(np.zeros((96, 32, 3), np.uint8), Framing(20, 16, 12)).shape == (16, 12, 3)
+    assert read(np.zeros((96, 32, 3), np.uint8), Preprocessing(20, 16, 12)).shape == (16, 12, 3)
 
 
 def test_large_jpeg_is_decoded_small_and_never_below_the_target():
     large = Image.fromarray(gradient(256)).resize((1024, 768))
-    answer = read(encoded(large, "JPEG", quality=95), Framing.square(96))
-    reference = read(large, Framing.square(96))
+    answer = read(encoded(large, "JPEG", quality=95), Preprocessing.square(96))
+    reference = read(large, Preprocessing.square(96))
     assert np.abs(answer.astype(int) - reference).mean() < 2
 
 

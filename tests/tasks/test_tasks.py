@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoo.errors import InputError
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 from zoo.tasks.base import TASKS
 from zoo.tasks.geometry import Geometry
 from zoo.tasks.learning import Classification, Keypoints, Tagging
@@ -53,8 +53,8 @@ def test_the_metrics_of_points_are_in_pixels_and_ignore_what_nobody_marked():
 
 def test_points_are_told_in_the_pixels_of_the_picture_that_was_given():
     task = TASKS["keypoints"](["corner", "middle"], 50)
-    framing = Framing(60, 50, 50)  # 200 x 120 becomes 100 x 60, of which the middle 50 x 50 is seen
-    answer = task.decode(np.array([-1, -1, 0, 0], np.float32), framing, (200, 120))
+    preprocessing = Preprocessing(60, 50, 50)  # 200 x 120 becomes 100 x 60, of which the middle 50 x 50 is seen
+    answer = task.decode(np.array([-1, -1, 0, 0], np.float32), preprocessing, (200, 120))
     np.testing.assert_allclose(answer.points, [[49.5, 9.5], [99.5, 59.5]])
     assert answer.as_dict(3)["points"]["middle"] == [99.5, 59.5]
     assert answer.text(3) == "corner (49.5, 9.5), middle (99.5, 59.5)"
@@ -62,7 +62,7 @@ def test_points_are_told_in_the_pixels_of_the_picture_that_was_given():
 
 def test_tags_have_scores_of_their_own():
     answer = TASKS["tagging"](["sky", "sea", "cat"], 8).decode(
-        np.array([3, 2, -1e4], np.float32), Framing.square(8), (9, 9)
+        np.array([3, 2, -1e4], np.float32), Preprocessing.square(8), (9, 9)
     )
     assert [name for name, _ in answer.top(2)] == ["sky", "sea"]
     assert answer.scores.sum() > 1.5

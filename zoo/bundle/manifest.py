@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 from zoo.schemas import Strict, read_json
 
 SCHEMA: Literal["zoo.bundle/1"] = "zoo.bundle/1"
@@ -30,7 +30,7 @@ class FileEntry(Strict):
 class Input(Strict):
     """The face that every graph has: uint8 [N, height, width, 3], RGB, named `image`.
 
-    Decoding, resizing and cropping stay outside the graph and are those of `zoo.preprocess.pillow`.
+    Decoding, resizing and cropping stay outside the graph and are those of `zoo.preprocess`.
     """
 
     name: Literal["image"] = "image"
@@ -45,9 +45,9 @@ class Input(Strict):
     max_batch: int = Field(1024, gt=0, description="graphs were exported for 1 to this many images at once")
 
     @property
-    def framing(self) -> Framing:
-        """The same as `zoo.preprocess.pillow.read` takes it."""
-        return Framing(self.resize, self.height, self.width)
+    def preprocessing(self) -> Preprocessing:
+        """The same as `zoo.preprocess.preprocess` takes it."""
+        return Preprocessing(self.resize, self.height, self.width)
 
 
 class Output(Strict):

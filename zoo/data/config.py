@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 
 
 class DataConfig(BaseModel):
@@ -65,13 +65,13 @@ class DataConfig(BaseModel):
         return self
 
     @property
-    def framing(self) -> Framing:
+    def preprocessing(self) -> Preprocessing:
         """How a picture becomes what the network sees."""
-        return Framing(self.resize or self.size, self.size, self.size)
+        return Preprocessing(self.resize or self.size, self.size, self.size)
 
     @property
-    def stored_framing(self) -> Framing:
+    def stored_preprocessing(self) -> Preprocessing:
         """How a training picture is kept: as the network sees it, or with more around it, to be cropped from."""
         if self.augment == "shift":
-            return self.framing
-        return Framing.square(self.stored or self.resize or self.size)
+            return self.preprocessing
+        return Preprocessing.square(self.stored or self.resize or self.size)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.errors import InputError
-from zoo.preprocess.pillow import Framing, read
+from zoo.preprocess import Preprocessing, preprocess
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class ImageSet:
         names = [self.names[i] for i in indices]
         return ImageSet(self.images[indices], self.targets[indices], names, self.labelled[indices])
 
-    def framed(self, framing: Framing) -> ImageSet:
+    def preprocessed(self, preprocessing: Preprocessing) -> ImageSet:
         """The images at the size that the network sees: themselves, if they are kept at it."""
-        if self.images.shape[1:3] == (framing.height, framing.width):
+        if self.images.shape[1:3] == (preprocessing.height, preprocessing.width):
             return self
-        return replace(self, images=np.stack([read(image, framing) for image in self.images]))
+        return replace(self, images=np.stack([preprocess(image, preprocessing)[0] for image in self.images]))
 
     def only_labelled(self) -> ImageSet:
         """The images whose label may be used."""
@@ -97,13 +97,13 @@ def draw(targets: npt.NDArray[Any], share: float | int, seed: int) -> npt.NDArra
     return np.sort(np.concatenate(chosen))
 
 
-def check_memory(count: int, framing: Framing) -> None:
+def check_memory(count: int, preprocessing: Preprocessing) -> None:
     """Refuse, with an `InputError`, more images than fit into this machine's memory beside a training."""
-    needed = count * framing.height * framing.width * 3
+    needed = count * preprocessing.height * preprocessing.width * 3
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there // 3:  # decoded once, stacked once, and room for the training itself
         gib = 2**30
         raise InputError(
-            f"{count} images of {framing.height} pixels need {needed / gib:.1f} GiB and this machine has "
+            f"{count} images of {preprocessing.height} pixels need {needed / gib:.1f} GiB and this machine has "
             f"{there / gib:.1f}: choose a smaller data.size or a part of the images"
         )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from zoo.data.imageset import ImageSet
 from zoo.errors import InputError, nearest
-from zoo.preprocess.pillow import Framing, Pixels, read
+from zoo.preprocess import Pixels, Preprocessing, preprocess
 from zoo.progress import note, track
 
 IMAGE = "Image"
@@ -40,7 +40,7 @@ def has_points(path: Path) -> bool:
     return any(name.endswith("_x") for name in _header(path))
 
 
-def read_faces(path: Path, names: Sequence[str], framing: Framing, *, strict: bool) -> tuple[ImageSet, int]:
+def read_faces(path: Path, names: Sequence[str], preprocessing: Preprocessing, *, strict: bool) -> tuple[ImageSet, int]:
     """The pictures of a CSV file that show at least one of the points `names`, and how many rows could not be read.
 
     Targets are float32 [N, 2 points]: x, y of each point with -1 and 1 at the picture's edges, NaN where it is not
@@ -61,7 +61,7 @@ def read_faces(path: Path, names: Sequence[str], framing: Framing, *, strict: bo
                     raise InputError(f"{path}, {bad[-1]}") from None
                 continue
             if not np.isnan(points).all():
-                images.append(read(pixels, framing))
+                images.append(preprocess(pixels, preprocessing)[0])
                 targets.append(points)
                 rows.append(f"{path.name}:{number}")
     if bad:

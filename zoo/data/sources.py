@@ -15,11 +15,14 @@ from zoo.data.config import DataConfig
 from zoo.data.imageset import ImageSet, Splits, check_memory, draw
 from zoo.data.keypoints import has_points, point_names, read_faces
 from zoo.errors import InputError, missing_package
-from zoo.preprocess.pillow import SUFFIXES, Framing, Pixels, read
+from zoo.preprocess import Pixels, Preprocessing, preprocess
+from zoo.preprocess.pillow import SUFFIXES
 from zoo.progress import note, track
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
-Again = Callable[[npt.NDArray[np.int64]], Pixels]  # reads images by number once more, framed as the network sees them
+Again = Callable[
+    [npt.NDArray[np.int64]], Pixels
+]  # reads images by number once more, preprocessed as the network sees them
 
 
 def load(config: DataConfig, seed: int) -> Splits:
@@ -31,7 +34,7 @@ def load(config: DataConfig, seed: int) -> Splits:
     validation = None
     if config.validation:
         held_out = draw(train.targets, config.validation, seed + 1)
-        validation = train.take(held_out).framed(config.framing)
+        validation = train.take(held_out).preprocessed(config.preprocessing)
         train = train.take(np.setdiff1d(np.arange(len(train)), held_out))
     if config.labelled < 1:
         train = train.with_labels(draw(train.targets, config.labelled, seed))
@@ -41,10 +44,10 @@ def load(config: DataConfig, seed: int) -> Splits:
 def _split(
     everything: ImageSet, labels: list[str], config: DataConfig, seed: int, again: Again, skipped: int = 0
 ) -> Splits:
-    """Hold out a test part, which is framed as an app does it, whatever training images are kept at."""
+    """Hold out a test part, which is preprocessed as in an app, whatever training images are kept at."""
     held_out = draw(everything.targets, config.test, seed)
     kept, test = np.setdiff1d(np.arange(len(everything)), held_out), everything.take(held_out)
-    if config.stored_framing != config.framing:
+    if config.stored_preprocessing != config.preprocessing:
         test = replace(test, images=again(held_out))
     return Splits(everything.take(kept), test, labels, skipped)
 
@@ -68,14 +71,14 @@ def digit_scans() -> tuple[Pixels, list[int]]:
 
 def _digits(config: DataConfig, seed: int) -> Splits:
     scans, targets = digit_scans()
-    images = np.stack([read(scan, config.stored_framing) for scan in scans])
+    images = np.stack([preprocess(scan, config.stored_preprocessing)[0] for scan in scans])
     everything = _all_labelled(images, targets, [f"digit-{i:04d}" for i in range(len(images))])
     return _split(
         everything,
         [str(digit) for digit in range(10)],
         config,
         seed,
-        lambda which: np.stack([read(scan, config.framing) for scan in scans[which]]),
+        lambda which: np.stack([preprocess(scan, config.preprocessing)[0] for scan in scans[which]]),
     )
 
 
@@ -90,20 +93,20 @@ def _folder(config: DataConfig, seed: int) -> Splits:
         held_out = next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
         root = root / "train"
     classes = _classes(root)
-    train, bad = _read_folder(root, classes, config.stored_framing, strict=config.strict)
+    train, bad = _read_folder(root, classes, config.stored_preprocessing, strict=config.strict)
     if held_out is None:
         return _split(
             train,
             classes,
             config,
             seed,
-            lambda which: _pictures([root / train.names[i] for i in which], config.framing),
+            lambda which: _pictures([root / train.names[i] for i in which], config.preprocessing),
             bad,
         )
     if _classes(held_out) != classes:
         different = sorted(set(_classes(held_out)) ^ set(classes))
         raise InputError(f"{root.parent}: train and {held_out.name} have different classes: {', '.join(different[:5])}")
-    test, more_bad = _read_folder(held_out, classes, config.framing, strict=config.strict)
+    test, more_bad = _read_folder(held_out, classes, config.preprocessing, strict=config.strict)
     return Splits(train, test, classes, bad + more_bad)
 
 
@@ -113,17 +116,17 @@ def _keypoints(config: DataConfig, seed: int) -> Splits:
     path = config.path.expanduser()
     training, test = (path / "training.csv", path / "test.csv") if path.is_dir() else (path, path)
     names = point_names(training, config.points)
-    train, bad = read_faces(training, names, config.stored_framing, strict=config.strict)
+    train, bad = read_faces(training, names, config.stored_preprocessing, strict=config.strict)
     if test == training or not test.is_file() or not has_points(test):
         return _split(
             train,
             names,
             config,
             seed,
-            lambda which: read_faces(training, names, config.framing, strict=config.strict)[0].images[which],
+            lambda which: read_faces(training, names, config.preprocessing, strict=config.strict)[0].images[which],
             bad,
         )
-    held_out, more_bad = read_faces(test, names, config.framing, strict=config.strict)
+    held_out, more_bad = read_faces(test, names, config.preprocessing, strict=config.strict)
     return Splits(train, held_out, names, bad + more_bad)
 
 
@@ -133,10 +136,14 @@ def _tags(config: DataConfig, seed: int) -> Splits:
     from zoo.data.tags import read_pairs
 
     pairs, folder = config.pairs, config.path
-    images, targets, names, labels = read_pairs(pairs, folder, config.stored_framing, tags=config.tags)
+    images, targets, names, labels = read_pairs(pairs, folder, config.stored_preprocessing, tags=config.tags)
     everything = ImageSet(images, targets, names, np.ones(len(images), dtype=np.bool_))
     return _split(
-        everything, labels, config, seed, lambda which: _pictures([folder / names[i] for i in which], config.framing)
+        everything,
+        labels,
+        config,
+        seed,
+        lambda which: _pictures([folder / names[i] for i in which], config.preprocessing),
     )
 
 
@@ -148,7 +155,9 @@ def _classes(folder: Path) -> list[str]:
     return classes
 
 
-def _read_folder(folder: Path, classes: list[str], framing: Framing, *, strict: bool) -> tuple[ImageSet, int]:
+def _read_folder(
+    folder: Path, classes: list[str], preprocessing: Preprocessing, *, strict: bool
+) -> tuple[ImageSet, int]:
     """All readable images of the classes, and how many could not be read."""
     paths: list[Path] = []
     targets: list[int] = []
@@ -158,10 +167,10 @@ def _read_folder(folder: Path, classes: list[str], framing: Framing, *, strict: 
             raise InputError(f"class '{name}' has no images: {folder / name}")
         paths += found
         targets += [target] * len(found)
-    check_memory(len(paths), framing)
+    check_memory(len(paths), preprocessing)
     with ThreadPoolExecutor(os.cpu_count()) as pool, track(f"reading {folder}", len(paths), quiet_log=True) as advance:
         decoded: list[Pixels | InputError] = []
-        for image in pool.map(lambda path: _read_or_reason(path, framing), paths):
+        for image in pool.map(lambda path: _read_or_reason(path, preprocessing), paths):
             decoded.append(image)
             advance()
     bad = [reason for reason in decoded if isinstance(reason, InputError)]
@@ -180,15 +189,15 @@ def _read_folder(folder: Path, classes: list[str], framing: Framing, *, strict: 
     return _all_labelled(np.stack([image for _, image in good]), kept, names), len(bad)
 
 
-def _pictures(paths: list[Path], framing: Framing) -> Pixels:
+def _pictures(paths: list[Path], preprocessing: Preprocessing) -> Pixels:
     """All of them, or the error of the first that cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(lambda path: read(path, framing), paths)))
+        return np.stack(list(pool.map(lambda path: preprocess(path, preprocessing)[0], paths)))
 
 
-def _read_or_reason(path: Path, framing: Framing) -> Pixels | InputError:
+def _read_or_reason(path: Path, preprocessing: Preprocessing) -> Pixels | InputError:
     try:
-        return read(path, framing)
+        return preprocess(path, preprocessing)[0]
     except InputError as error:
         return error
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from zoo.data.imageset import check_memory
 from zoo.errors import InputError, first_line, missing_package
-from zoo.preprocess.pillow import Framing, Pixels, read
+from zoo.preprocess import Pixels, Preprocessing, preprocess
 from zoo.progress import note, track
 
 Targets = npt.NDArray[np.float32]
@@ -40,7 +40,7 @@ def most_frequent(counts: Counter[str], keep: int) -> list[tuple[str, int]]:
 
 
 def read_pairs(
-    parquet: Path, images: Path, framing: Framing, *, tags: int | list[str]
+    parquet: Path, images: Path, preprocessing: Preprocessing, *, tags: int | list[str]
 ) -> tuple[Pixels, Targets, list[str], list[str]]:
     """Images uint8 [N, H, W, 3], targets float32 [N, tags], image names, tag names, from what `zoo label` wrote.
 
@@ -52,7 +52,7 @@ def read_pairs(
         tags = [tag for tag, _ in most_frequent(Counter(chain.from_iterable(scores)), tags)]
     if not tags:
         raise InputError(f"{parquet} holds no tags")
-    pixels, there = _pictures([images / name for name in everything], framing)
+    pixels, there = _pictures([images / name for name in everything], preprocessing)
     column = {folded(tag): number for number, tag in enumerate(tags)}
     targets = np.zeros((len(there), len(tags)), dtype=np.float32)
     for row, which in enumerate(there):
@@ -81,14 +81,14 @@ def _columns(parquet: Path) -> tuple[list[str], list[dict[str, float]]]:
     ]
 
 
-def _pictures(paths: list[Path], framing: Framing) -> tuple[Pixels, list[int]]:
+def _pictures(paths: list[Path], preprocessing: Preprocessing) -> tuple[Pixels, list[int]]:
     """The readable ones, uint8 [N, H, W, 3], and which they are."""
-    check_memory(len(paths), framing)
-    pixels = np.empty((len(paths), framing.height, framing.width, 3), dtype=np.uint8)
+    check_memory(len(paths), preprocessing)
+    pixels = np.empty((len(paths), preprocessing.height, preprocessing.width, 3), dtype=np.uint8)
 
     def read_into(number: int) -> str:
         try:
-            pixels[number] = read(paths[number], framing)
+            pixels[number] = preprocess(paths[number], preprocessing)[0]
         except InputError as error:
             return str(error)
         return ""

@@ -14,8 +14,7 @@ from zoo.engines.backend import Backend
 from zoo.engines.stream import BATCH, predict_many
 from zoo.errors import EnvironmentProblem, InputError, ZooError, first_line
 from zoo.machine import cores
-from zoo.preprocess.libzoo import look
-from zoo.preprocess.pillow import Picture
+from zoo.preprocess import Picture, preprocess
 from zoo.tasks.base import TASKS
 from zoo.tasks.prediction import Prediction
 
@@ -35,7 +34,7 @@ class Engine:
         self.labels = bundle.labels()
         face = bundle.manifest.input
         self.input_shape = (face.height, face.width, 3)
-        self._framing = face.framing
+        self._preprocessing = face.preprocessing
         self.task = TASKS[bundle.manifest.task](self.labels, face.height)
         self._name = f"the {graph} graph of {bundle.path}"
 
@@ -59,7 +58,7 @@ class Engine:
 
     def predict(self, picture: Picture) -> Prediction:
         """Decode, frame, run and decode the answer of one picture: a path, bytes, PIL image or uint8 pixels."""
-        pixels, size = look(picture, self._framing)
+        pixels, size = preprocess(picture, self._preprocessing)
         return self.decode(self(pixels[None])[0], size)
 
     def predict_many(
@@ -81,7 +80,7 @@ class Engine:
 
     def decode(self, answer: npt.NDArray[np.float32], picture: tuple[int, int]) -> Prediction:
         """What one row of an answer means for the upright picture of that (width, height)."""
-        return self.task.decode(answer, self._framing, picture)
+        return self.task.decode(answer, self._preprocessing, picture)
 
     def describe(self) -> dict[str, Any]:
         """What really runs, as data."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.errors import InputError
-from zoo.preprocess.libzoo import look
-from zoo.preprocess.pillow import Picture, Pixels
+from zoo.preprocess import Picture, Pixels, preprocess
 from zoo.tasks.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -37,14 +36,14 @@ def predict_many(
 def _answers(
     engine: Engine, pictures: Iterator[Picture], batch: int, workers: int
 ) -> Iterator[Prediction | InputError]:
-    framing = engine.bundle.manifest.input.framing
+    preprocessing = engine.bundle.manifest.input.preprocessing
     free = [np.empty((batch, *engine.input_shape), np.uint8) for _ in range(AHEAD + 1)]
     waiting: deque[tuple[Pixels, list[Future[Decoded]]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
 
         def decode(picture: Picture, into: Pixels) -> Decoded:
             try:
-                into[:], size = look(picture, framing)
+                into[:], size = preprocess(picture, preprocessing)
             except InputError as error:
                 return error
             return size

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.errors import InputError, nearest
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 from zoo.tasks.prediction import Floats, Points, Prediction, Scores, best, sigmoid, softmax
 
 Array = npt.NDArray[Any]
@@ -76,7 +76,7 @@ class Task:
         """The metric for a person."""
         return f"{100 * value:.2f} %"
 
-    def decode(self, output: Floats, framing: Framing, picture: tuple[int, int]) -> Prediction:
+    def decode(self, output: Floats, preprocessing: Preprocessing, picture: tuple[int, int]) -> Prediction:
         """One picture's answer [outputs]; `picture` is the upright picture's (width, height) in pixels."""
         raise NotImplementedError
 
@@ -103,9 +103,9 @@ class Classification(Task):
         wanted, given = _log_softmax(reference), _log_softmax(outputs)
         return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())
 
-    def decode(self, output: Floats, framing: Framing, picture: tuple[int, int]) -> Scores:
+    def decode(self, output: Floats, preprocessing: Preprocessing, picture: tuple[int, int]) -> Scores:
         """Probabilities of the classes."""
-        del framing, picture
+        del preprocessing, picture
         return best(softmax(output), self.labels)
 
 
@@ -138,9 +138,9 @@ class Tagging(Task):
         no = np.exp(-np.logaddexp(0, wanted)) * (np.logaddexp(0, given) - np.logaddexp(0, wanted))
         return float((yes + no).mean())
 
-    def decode(self, output: Floats, framing: Framing, picture: tuple[int, int]) -> Scores:
+    def decode(self, output: Floats, preprocessing: Preprocessing, picture: tuple[int, int]) -> Scores:
         """Probabilities of the tags, each for itself."""
-        del framing, picture
+        del preprocessing, picture
         return best(sigmoid(output), self.labels)
 
 
@@ -191,10 +191,10 @@ class Keypoints(Task):
         """The error in pixels."""
         return f"{value:.3f} px"
 
-    def decode(self, output: Floats, framing: Framing, picture: tuple[int, int]) -> Points:
+    def decode(self, output: Floats, preprocessing: Preprocessing, picture: tuple[int, int]) -> Points:
         """The points in the picture that was given, whatever its size."""
-        inside = (output.reshape(-1, 2) + 1) / 2 * np.array([framing.width, framing.height])
-        return Points(framing.back(inside, picture) - np.float32(0.5), self.labels)
+        inside = (output.reshape(-1, 2) + 1) / 2 * np.array([preprocessing.width, preprocessing.height])
+        return Points(preprocessing.to_picture(inside, picture) - np.float32(0.5), self.labels)
 
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, Tagging, Keypoints)}

@@ -17,7 +17,7 @@ import onnx
 
 from zoo.engines.onnxruntime.backend import library
 from zoo.graphs.model import to_bytes
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 Method = Literal["minmax", "entropy", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -17,7 +17,7 @@ from zoo.bundle.manifest import Precision
 from zoo.engines.onnxruntime.backend import library
 from zoo.errors import InputError
 from zoo.graphs.qdq import join
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 QUANTISED = ["Conv", "Clip", "Relu", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool"]
 

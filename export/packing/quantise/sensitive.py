@@ -13,7 +13,7 @@ import onnx
 from export.packing.quantise.calibrate import METHODS, Method, Statistics
 from export.packing.quantise.quantize import Flavour, quantise, statistics
 from zoo.graphs.model import layer_names
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 from zoo.progress import track
 from zoo.tasks.base import Task
 

@@ -17,7 +17,7 @@ from zoo.errors import InputError
 from zoo.files import atomic_file, sha256
 from zoo.learn.run.specialists import known_part
 from zoo.models import checkpoint
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 
 CALIBRATION_IMAGES = 256
 
@@ -48,14 +48,22 @@ def pack_checkpoint(
             raise InputError(f"a test set's name ends in .safetensors: {test_set}")
         with atomic_file(test_set) as temporary:
             save_file({"image": images.test.images, "target": images.test.targets}, temporary)
-    framing, task = about.data.framing, about.problem
+    preprocessing, task = about.data.preprocessing, about.problem
     return pack_source(
-        TorchSource(network, about.name, framing.height, framing.width, task.output, options.opset, options.max_batch),
+        TorchSource(
+            network,
+            about.name,
+            preprocessing.height,
+            preprocessing.width,
+            task.output,
+            options.opset,
+            options.max_batch,
+        ),
         out,
         name=about.name,
         task=task,
-        framing=framing,
-        evidence=evidence(images, framing, calibration, about.seed),
+        preprocessing=preprocessing,
+        evidence=evidence(images, preprocessing, calibration, about.seed),
         provenance=about.provenance
         | {"role": about.role, "seed": about.seed, "checkpoint_sha256": sha256(checkpoint.find(path))},
         precisions=precisions,
@@ -63,11 +71,14 @@ def pack_checkpoint(
     )
 
 
-def evidence(images: Splits, framing: Framing, calibration: int, seed: int) -> Evidence:
+def evidence(images: Splits, preprocessing: Preprocessing, calibration: int, seed: int) -> Evidence:
     """The test images, and so many training images drawn by the seed to calibrate on."""
     if calibration < 1:
         raise InputError(f"at least one image is needed for calibration, not {calibration}")
     chosen = images.train.take(np.random.default_rng(seed).permutation(len(images.train))[:calibration])
     return Evidence(
-        chosen.framed(framing).images, images.test.images, images.test.targets, calibration_targets=chosen.targets
+        chosen.preprocessed(preprocessing).images,
+        images.test.images,
+        images.test.targets,
+        calibration_targets=chosen.targets,
     )

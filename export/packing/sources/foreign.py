@@ -20,7 +20,7 @@ from export.packing.onnx import MAX_BATCH, OPSET
 from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
 from export.packing.parity import Floats
 from export.packing.quantise.calibrate import measure
-from export.packing.sources.module import check_channels, framing_of, task_of
+from export.packing.sources.module import check_channels, preprocessing_of, task_of
 from zoo.bundle.manifest import Cost, Manifest, Precision
 from zoo.engines.onnxruntime.backend import library
 from zoo.errors import InputError, ZooError, first_line
@@ -28,7 +28,7 @@ from zoo.files import sha256
 from zoo.graphs.foreign import OLDEST, Face, face_of, output_of, read_graph
 from zoo.graphs.model import layer_names, opset, strip, to_bytes
 from zoo.learn.teachers.library import MEAN, STD
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 from zoo.tasks.base import Task
 
 PREFIX = "network."  # of everything inside the face, so that no name meets another
@@ -63,14 +63,14 @@ def pack_onnx(
     path, out, options = Path(path), Path(out), options or Options()
     check_channels(mean, std)
     side = side_of(path, size)
-    framing, problem = framing_of(side, resize), task_of(task, labels, side)
+    preprocessing, problem = preprocessing_of(side, resize), task_of(task, labels, side)
     source = OnnxSource.open(path, side, problem, output, mean, std, options)
     return pack_source(
         source,
         out,
         name=name or path.stem,
         task=problem,
-        framing=framing,
+        preprocessing=preprocessing,
         evidence=evidence,
         provenance={"onnx_sha256": sha256(path)} | dict(provenance or {}),
         precisions=precisions,

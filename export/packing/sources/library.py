@@ -13,7 +13,7 @@ import numpy as np
 from export.packing.packing import PRECISIONS, Evidence, Options
 from export.packing.sources.checkpoint import CALIBRATION_IMAGES, evidence
 from export.packing.sources.foreign import pack_onnx, side_of
-from export.packing.sources.module import framing_of, pack
+from export.packing.sources.module import pack, preprocessing_of
 from zoo import data
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.data import DataConfig, ImageSet
@@ -92,7 +92,7 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
 
 def _images(given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:
     """The labels in output order, and the images with the classes' numbers in that order."""
-    framing = framing_of(size, resize)
+    preprocessing = preprocessing_of(size, resize)
     splits = data.load(DataConfig(source="folder", path=given.images, size=size, resize=resize), given.seed)
     labels = splits.labels if given.labels is None else read_labels(given.labels)
     for name in splits.labels:  # ImageNet's have two cranes: that only matters where a folder is called so
@@ -105,7 +105,7 @@ def _images(given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:
         return replace(images, targets=number[images.targets])
 
     splits = replace(splits, train=renumbered(splits.train), test=renumbered(splits.test))
-    return labels, evidence(splits, framing, given.calibration, given.seed)
+    return labels, evidence(splits, preprocessing, given.calibration, given.seed)
 
 
 def read_labels(path: Path) -> list[str]:

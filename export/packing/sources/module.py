@@ -16,7 +16,7 @@ from zoo.bundle.manifest import Manifest, Precision
 from zoo.errors import InputError, first_line, nearest
 from zoo.learn.teachers.library import MEAN, STD
 from zoo.models.networks import Normalised, weights_sha256
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 from zoo.tasks.base import TASKS, Task
 
 
@@ -48,7 +48,7 @@ def pack(
     path = Path(out)
     name = name or path.stem
     refuse_training(module, name)
-    framing, problem, options = framing_of(size, resize), task_of(task, labels, size), options or Options()
+    preprocessing, problem, options = preprocessing_of(size, resize), task_of(task, labels, size), options or Options()
     check_channels(mean, std)
     network = Normalised(module, mean, std).eval()
     _check_answer(network, size, name)
@@ -57,7 +57,7 @@ def pack(
         path,
         name=name,
         task=problem,
-        framing=framing,
+        preprocessing=preprocessing,
         evidence=evidence,
         provenance={"weights_sha256": weights_sha256(module)} | dict(provenance or {}),
         precisions=precisions,
@@ -65,11 +65,11 @@ def pack(
     )
 
 
-def framing_of(size: int, resize: int | None) -> Framing:
+def preprocessing_of(size: int, resize: int | None) -> Preprocessing:
     """Short side to `resize` pixels (the size), then the centre `size` x `size`. `InputError` if that is not inside."""
     if size < 1 or (resize is not None and resize < size):
         raise InputError(f"resize ({resize}) must be at least size ({size})")
-    return Framing(resize or size, size, size)
+    return Preprocessing(resize or size, size, size)
 
 
 def task_of(name: str, labels: Sequence[str], size: int) -> Task:

@@ -11,7 +11,7 @@ from onnxconverter_common.float16 import convert_float_to_float16
 from export.packing.macs import cost
 from export.packing.quantise.quantize import FLAVOURS, quantise, statistics
 from zoo.graphs.work import Work, products, work
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 WIDTHS = {"fp32": 4, "fp16": 2, "int8": 1}
 

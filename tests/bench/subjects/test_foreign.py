@@ -49,8 +49,8 @@ def test_a_librarys_model_is_opened_as_its_library_feeds_it(weights, tmp_path):
     assert (peer.name, peer.backend, peer.role) == ("mobilenet_v3_small", "torch-eager", None)
     for case, cropped in ((eager, 256), (peer, 256)):
         subject = open_subject(case)
-        assert subject.framing.height == 224
-        assert subject.framing.resize == cropped
+        assert subject.preprocessing.height == 224
+        assert subject.preprocessing.resize == cropped
         assert subject.engine.text == f"{case.backend} fp32, 1 thread"
         assert subject.bytes_on_disk == case.subject.stat().st_size
         assert subject.task.labels == sorted(LABELS)  # the order in which both libraries number folders

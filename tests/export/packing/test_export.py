@@ -24,7 +24,7 @@ from zoo.graphs.model import count, opset, to_bytes
 from zoo.graphs.qdq import stranded
 from zoo.models import build, checkpoint
 from zoo.models.networks import Normalised
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 from zoo.tasks.base import Classification, Keypoints, Tagging
 
 
@@ -138,7 +138,7 @@ def pack_it(network, run, out, options=None, **more):
         out,
         name="shapes",
         task=run.task,
-        framing=Framing(18, 16, 16),
+        preprocessing=Preprocessing(18, 16, 16),
         evidence=Evidence(run.splits.train.images, test.images, test.targets),
         provenance={},
         options=options,

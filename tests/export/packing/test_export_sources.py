@@ -186,7 +186,7 @@ def test_a_file_with_another_batch_layout_and_overflow(evidence, tmp_path):
 
 
 def test_a_library_model_by_name(tmp_path, pictures):
-    """Weights from a file, labels in the network's order, folders found among them, the library's own framing."""
+    """Weights from a file, labels in the network's order, folders found among them, the library's own preprocessing."""
     import timm
     from safetensors.torch import save_file
 

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 
 from zoo.learn.draw.grid import Line
 from zoo.learn.draw.style import INK, MARKED, POINT, RIGHT, SOFT, WRONG
-from zoo.preprocess.pillow import Framing, Pixels
+from zoo.preprocess import Pixels, Preprocessing
 from zoo.tasks.base import TAG, Task
 from zoo.tasks.prediction import Floats, Points, Scores
 
@@ -93,7 +93,7 @@ Answered = Labelled | Pointed
 def answered(task: Task, pixels: Pixels, output: Floats, target: npt.NDArray[Any] | None = None) -> Answered:
     """What the `output` [outputs] for a square picture says, and the `target` that `zoo.data` has for it, if any."""
     side = len(pixels)
-    frame = Framing.square(side), (side, side)
+    frame = Preprocessing.square(side), (side, side)
     prediction = task.decode(output, *frame)
     if isinstance(prediction, Points):
         return Pointed(pixels, prediction, None if target is None else cast(Points, task.decode(target, *frame)))

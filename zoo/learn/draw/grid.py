@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from zoo.learn.draw.style import SOFT, picture
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 
 SIDE = 1.7  # inches
 LEADING = 11.0  # points from one line of text to the next

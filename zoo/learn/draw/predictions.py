@@ -17,7 +17,7 @@ from zoo.errors import InputError, missing_package
 from zoo.learn.draw.answers import Answered, answered, short
 from zoo.learn.draw.grid import draw_grid
 from zoo.learn.draw.style import SOFT
-from zoo.preprocess.pillow import Framing, Pixels, read
+from zoo.preprocess import Pixels, Preprocessing, preprocess
 from zoo.tasks.base import Task
 from zoo.tasks.prediction import Floats
 
@@ -32,7 +32,7 @@ class Source:
 
     name: str
     task: Task
-    framing: Framing
+    preprocessing: Preprocessing
     answer: Callable[[Pixels], Floats]
     own: Callable[[], Own]
 
@@ -49,7 +49,7 @@ def open_source(path: Path) -> Source:
         return Source(
             bundle.manifest.name,
             engine.task,
-            bundle.manifest.input.framing,
+            bundle.manifest.input.preprocessing,
             engine,
             lambda: (bundle.selftest()["image"], None),
         )
@@ -67,7 +67,7 @@ def open_source(path: Path) -> Source:
         test = known_part(data.load(about.data, about.seed), about).test
         return test.images, test.targets
 
-    return Source(about.name, teacher.task, teacher.framing, teacher.answer_pixels, tested)
+    return Source(about.name, teacher.task, teacher.preprocessing, teacher.answer_pixels, tested)
 
 
 def predictions(source: Source, images: Sequence[Path] = (), *, count: int = 16, seed: int = 0) -> list[Answered]:
@@ -78,7 +78,7 @@ def predictions(source: Source, images: Sequence[Path] = (), *, count: int = 16,
     if max(len(images), count) > MOST:
         raise InputError(f"a grid holds {MOST} pictures, not {max(len(images), count)}")
     if images:
-        pixels, targets = np.stack([read(image, source.framing) for image in images]), None
+        pixels, targets = np.stack([preprocess(image, source.preprocessing)[0] for image in images]), None
     else:
         pixels, targets = source.own()
         chosen = np.random.default_rng(seed).permutation(len(pixels))[:count]

@@ -14,7 +14,7 @@ from zoo.errors import InputError
 from zoo.files import atomic_folder
 from zoo.learn.label import pairs
 from zoo.learn.label.labeller import Tags
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 from zoo.progress import track
 
 SERIES = (list, tuple, np.ndarray)

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.engines.onnxruntime.backend import OnnxRuntime
 from zoo.errors import InputError
 from zoo.learn.label.names import read_names
-from zoo.preprocess.pillow import Framing, look
+from zoo.preprocess import Preprocessing, preprocess
 from zoo.tasks.base import TASKS
 from zoo.tasks.prediction import Prediction
 
@@ -32,7 +32,7 @@ class PlainGraph(OnnxRuntime):
         if not (self._numbers and isinstance(height, int) and isinstance(width, int) and 3 in (shape[1], shape[3])):
             needed = "uint8 or float [N, 3, H, W] or [N, H, W, 3] with numbers for H and W"
             raise InputError(f"{path} takes {face.type} {shape}; {needed} is needed")
-        self._framing = Framing(min(height, width), height, width)
+        self._preprocessing = Preprocessing(min(height, width), height, width)
         self._mean, self._std = (np.array(each, dtype=np.float32) for each in (config.mean, config.std))
         if config.labels is None:
             raise InputError("a plain .onnx file needs label.labels: a file with the names of its outputs")
@@ -40,10 +40,10 @@ class PlainGraph(OnnxRuntime):
 
     def predict(self, jpeg: bytes) -> Prediction:
         """The labels' scores."""
-        pixels, size = look(jpeg, self._framing)
+        pixels, size = preprocess(jpeg, self._preprocessing)
         planes = pixels if self._numbers is np.uint8 else ((pixels / np.float32(255)) - self._mean) / self._std
         planes = planes.transpose(2, 0, 1) if self._channels_first else planes
         output = self.run(np.ascontiguousarray(planes[None], dtype=self._numbers))[0].astype(np.float32)
         if output.shape != (self._task.outputs,):
             raise InputError(f"{len(self._task.labels)} names do not fit the graph's output {list(output.shape)}")
-        return self._task.decode(output, self._framing, size)
+        return self._task.decode(output, self._preprocessing, size)

@@ -28,7 +28,7 @@ class Onnx:
         self._predict: Callable[[bytes], Prediction] = engine.predict
 
     def ask(self, jpeg: bytes) -> Answer:
-        """One picture, framed as the graph's face has it. `InputError` when the graph does not give labels."""
+        """One picture, at the size of the graph's input. `InputError` when the graph does not give labels."""
         scores = self._predict(jpeg)
         if not isinstance(scores, Scores):
             raise InputError("the teacher's task has no labels to learn from: classification or tagging is needed")

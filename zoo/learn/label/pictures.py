@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from zoo.errors import InputError
-from zoo.preprocess.pillow import SUFFIXES, Framing, read
+from zoo.preprocess import Preprocessing, preprocess
+from zoo.preprocess.pillow import SUFFIXES
 
 
 def find(root: Path) -> list[str]:
@@ -37,7 +38,7 @@ def reduced(path: Path, *, side: int, quality: int) -> bytes:
     width, height = _upright_size(path)
     scale = min(1.0, side / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    pixels = read(path, Framing(min(width, height), height, width))
+    pixels, _ = preprocess(path, Preprocessing(min(width, height), height, width))
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return file.getvalue()

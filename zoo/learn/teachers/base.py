@@ -21,7 +21,7 @@ from zoo.models import checkpoint
 from zoo.models.checkpoint import About
 from zoo.models.cost import Cost, cost
 from zoo.models.networks import weights_sha256
-from zoo.preprocess.pillow import Framing
+from zoo.preprocess import Preprocessing
 
 
 class Teacher(Protocol):
@@ -163,7 +163,7 @@ class TorchTeacher:
         self.network = network.eval()
         self.about = about
         self.task = about.problem
-        self.framing: Framing = about.data.framing
+        self.preprocessing: Preprocessing = about.data.preprocessing
         self.cost: Cost = cost(network.network, about.data.size, about.data.size)  # type: ignore[arg-type]
 
     def answer_pixels(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -27,7 +27,7 @@ def answers_of(
         return online
     recorded = wanted.answers == "recorded"
     if recorded:
-        images, views = images.framed(recipe.data.framing), AS_IT_IS
+        images, views = images.preprocessed(recipe.data.preprocessing), AS_IT_IS
     held: dict[str, Any] = {
         "images": len(images),
         "views": views.count,

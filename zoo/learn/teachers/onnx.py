@@ -19,7 +19,7 @@ from zoo.files import sha256
 from zoo.learn.teachers.base import resized
 from zoo.learn.train.batches import Batch
 from zoo.machine import cores
-from zoo.preprocess.pillow import Pixels
+from zoo.preprocess import Pixels
 from zoo.progress import note
 from zoo.tasks.prediction import Floats
 
