@@ -13,7 +13,7 @@ from bench.results import Accuracy
 from bench.subjects.subject import Subject
 from zoo.errors import InputError, VerdictError, nearest
 from zoo.preprocess import Pixels, preprocess
-from zoo.preprocess.pillow import SUFFIXES
+from zoo.preprocess.preprocessing import SUFFIXES
 
 BATCH = 32  # large enough to be fast, small enough for any memory
 TEST_SET = ".safetensors"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.errors import InputError
-from zoo.preprocess.pillow import SUFFIXES
+from zoo.preprocess.preprocessing import SUFFIXES
 
 
 def photo_files(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from zoo.data.imageset import ImageSet, Splits, check_memory, draw
 from zoo.data.keypoints import has_points, point_names, read_faces
 from zoo.errors import InputError, missing_package
 from zoo.preprocess import Pixels, Preprocessing, preprocess
-from zoo.preprocess.pillow import SUFFIXES
+from zoo.preprocess.preprocessing import SUFFIXES
 from zoo.progress import note, track
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")

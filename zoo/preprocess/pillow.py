@@ -18,8 +18,6 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from zoo.errors import InputError
 from zoo.preprocess.preprocessing import Picture, Pixels, Preprocessing
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-
 
 def preprocess(picture: Picture, preprocessing: Preprocessing) -> tuple[Pixels, tuple[int, int]]:
     """As `zoo.preprocess.preprocess`."""

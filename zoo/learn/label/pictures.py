@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 
 from zoo.errors import InputError
 from zoo.preprocess import Preprocessing, preprocess
-from zoo.preprocess.pillow import SUFFIXES
+from zoo.preprocess.preprocessing import SUFFIXES
 
 
 def find(root: Path) -> list[str]:
