@@ -17,7 +17,7 @@ def run(
     ops: Path, kind: str, inputs: list[npt.NDArray[Any]], stored: list[npt.NDArray[Any]], threads: int = 2, **how: Any
 ) -> npt.NDArray[np.uint8]:
     """One operator on `inputs`, its first and its last ones; `stored` are those between."""
-    from zoo.engines.onnxruntime.backend import library
+    from zoo.engines.onnxruntime.session import library
 
     names = [f"x{at}" for at in range(len(inputs))]
     constants = [numpy_helper.from_array(array, f"w{at}") for at, array in enumerate(stored)]

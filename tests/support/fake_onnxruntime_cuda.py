@@ -58,8 +58,8 @@ class World:
 
 def install(world: World, patch: Any) -> None:
     """Let the project meet the fake; `patch` is pytest's monkeypatch."""
-    from zoo.engines.onnxruntime.backend import backend
-    from zoo.engines.onnxruntime.backend import cuda as onnxruntime_cuda
+    from zoo.engines.onnxruntime import backend, cuda
+    from zoo.engines.onnxruntime import session as sessions
 
     fake = SimpleNamespace(
         __version__=real.__version__,
@@ -68,7 +68,7 @@ def install(world: World, patch: Any) -> None:
         preload_dlls=lambda: print("looked for CUDA"),
         InferenceSession=lambda *arguments, **named: session(world, *arguments, **named),
     )
-    for module in (backend, onnxruntime_cuda):
+    for module in (backend, cuda, sessions):
         patch.setattr(module, "library", lambda: fake)
 
 

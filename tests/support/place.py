@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo.engines.onnxruntime.backend import CUDA
-from zoo.engines.onnxruntime.backend import cuda as onnxruntime_cuda
+from zoo.engines.onnxruntime import cuda as onnxruntime_cuda
+from zoo.engines.onnxruntime.session import CUDA
 from zoo.errors import EnvironmentProblem
 
 

@@ -13,7 +13,7 @@ from export.build.winograd.rewrite import rewritten
 from zoo.bundle.bundle import Bundle
 from zoo.bundle.sidecar import Sidecar, engine_key
 from zoo.engines.backend import Backend
-from zoo.engines.onnxruntime.backend import library
+from zoo.engines.onnxruntime.session import library
 from zoo.engines.onnxruntime.winograd import NAME, OPS, PROCESSOR, OnnxRuntimeWinograd, misfit, ready
 from zoo.engines.precision import graph_of
 from zoo.graphs.index import to_bytes

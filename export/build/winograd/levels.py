@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from export.build.winograd.operator import Operator
-from zoo.engines.onnxruntime.backend import CPU, library, session_options
+from zoo.engines.onnxruntime.session import CPU, library, session_options
 from zoo.graphs.index import Array, Graph, attributes, to_bytes
 
 STEPS = frozenset({"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Relu", "Sub"})

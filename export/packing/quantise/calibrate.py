@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from zoo.engines.onnxruntime.backend import library
+from zoo.engines.onnxruntime.session import library
 from zoo.graphs.model import to_bytes
 from zoo.preprocess import Pixels
 

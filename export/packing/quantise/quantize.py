@@ -14,7 +14,7 @@ import onnx
 
 from export.packing.quantise.calibrate import Range, Statistics, measure
 from zoo.bundle.manifest import Precision
-from zoo.engines.onnxruntime.backend import library
+from zoo.engines.onnxruntime.session import library
 from zoo.errors import InputError
 from zoo.graphs.qdq import join
 from zoo.preprocess import Pixels

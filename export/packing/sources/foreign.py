@@ -22,7 +22,7 @@ from export.packing.parity import Floats
 from export.packing.quantise.calibrate import measure
 from export.packing.sources.module import check_channels, preprocessing_of, task_of
 from zoo.bundle.manifest import Cost, Manifest, Precision
-from zoo.engines.onnxruntime.backend import library
+from zoo.engines.onnxruntime.session import library
 from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
 from zoo.graphs.foreign import OLDEST, Face, face_of, output_of, read_graph

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
 from zoo import models
-from zoo.engines.onnxruntime.backend import CPU, open_session, session_options
+from zoo.engines.onnxruntime.session import CPU, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, ZooError
 from zoo.learn.teachers.base import OnlineTeacher
 from zoo.learn.teachers.choice import answers_of

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.engines.cuda import Buffer, cuda_runtime, done, event_seconds, this_gpu
-from zoo.engines.onnxruntime.backend import CUDA, library, open_session, session_options
+from zoo.engines.onnxruntime.session import CUDA, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError
 
 # Batch sizes with a CUDA graph. It belongs to the session for good, with the buffers that it was recorded with.

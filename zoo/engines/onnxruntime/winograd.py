@@ -17,7 +17,7 @@ from zoo.bundle import sidecar
 from zoo.bundle.sidecar import Processor, Sidecar
 from zoo.engines.backend import in_batches
 from zoo.engines.layers import LayerTime, profile_onnxruntime
-from zoo.engines.onnxruntime.backend import CPU, answering, library, open_session, session_options
+from zoo.engines.onnxruntime.session import CPU, answering, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, first_line
 from zoo.machine import cores, instructions
 from zoo.preprocess.libzoo import ops_library_path

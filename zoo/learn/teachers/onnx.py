@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo.engines import Bundle, load
 from zoo.engines.cuda import gpu_number
-from zoo.engines.onnxruntime.backend import CPU, CUDA, library, open_session, session_options
+from zoo.engines.onnxruntime.session import CPU, CUDA, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, first_line, nearest
 from zoo.files import sha256
 from zoo.learn.teachers.base import resized
