@@ -13,12 +13,12 @@ from tests.support.command import one_line
 from tests.support.pictures import write_pictures
 
 
-def test_help_names_every_command(zoo_command):
-    shown = zoo_command("--help")
+def test_help_names_every_command(zoo_process):
+    shown = zoo_process("--help")
     assert shown.returncode == 0
     for command in ("demo", "list", "train", "distill", "export", "predict", "verify", "bench"):
         assert f" {command} " in shown.stdout
-    assert zoo_command("--version").stdout.strip() == "0.1.0"
+    assert zoo_process("--version").stdout.strip() == "0.1.0"
 
 
 def test_list_as_data(zoo_command):
