@@ -97,9 +97,11 @@ def zoo_command(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `zoo` in an empty folder: `zoo_command("predict", ...)`. In this process, but with options of a process."""
 
-    def call(*words: object, cwd: Path = tmp_path, **options: object) -> subprocess.CompletedProcess[str]:
+    def call(
+        *words: object, cwd: Path = tmp_path, env: dict[str, str] | None = None, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         if options:
-            return zoo_process(*words, cwd=cwd, **options)
-        return in_process([str(word) for word in words], cwd=cwd)
+            return zoo_process(*words, cwd=cwd, env=env, **options)
+        return in_process([str(word) for word in words], cwd=cwd, env=env)
 
     return call

@@ -41,18 +41,18 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_a_bundle_goes_to_the_hub_and_comes_back(zoo_command, bundle, tmp_path):
+def test_a_bundle_goes_to_the_hub_and_comes_back(zoo_process, bundle, tmp_path):
     add_plan(bundle.path, "tensorrt-fp32-h200")
     with running(large=(".onnx", ".safetensors")) as hub:
         settings = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
         env = {**os.environ, **settings, "HF_TOKEN": TOKEN}
-        pushed = zoo_command("push", "tiny.zoo", "me/tiny", env=env)
+        pushed = zoo_process("push", "tiny.zoo", "me/tiny", env=env)
         assert pushed.returncode == 0, pushed.stderr
         assert pushed.stdout.strip() == f"{hub.address}/me/tiny/commit/{hub.sha('me/tiny')}"
         assert hub.created[0]["visibility"] == "private"
         assert hub.commits["me/tiny"] == ["tiny, packed by distilzoo"]  # one, so that nobody pulls half a bundle
         assert set(hub.objects.values()) >= {(bundle.path / "model.int8.onnx").read_bytes()}  # through LFS
-        pulled = zoo_command("pull", "me/tiny", "-o", "back.zoo", env=env)
+        pulled = zoo_process("pull", "me/tiny", "-o", "back.zoo", env=env)
         assert pulled.returncode == 0, pulled.stderr
     back = tmp_path / "back.zoo"
     assert sorted(path.name for path in back.iterdir()) == sorted({*bundle.manifest.files, "manifest.json"})
@@ -124,8 +124,8 @@ def test_what_the_hub_refuses_is_one_line(hub, bundle, tmp_path, monkeypatch):
     assert not out.exists()
 
 
-def test_a_damaged_bundle_stays_here(zoo_command, bundle):
+def test_a_damaged_bundle_stays_here(zoo_process, bundle):
     (bundle.path / "labels.json").write_text("[]")
-    shown = zoo_command("push", bundle.path, "me/tiny")
+    shown = zoo_process("push", bundle.path, "me/tiny")
     assert shown.returncode == 2
     assert "labels.json has 2 bytes" in one_line(shown.stderr)

@@ -1,7 +1,7 @@
 """The `zoo` command in this process, and what a command printed.
 
 A process of its own costs seconds of imports, so a test starts one only where a process is what it tests: the fixture
-`zoo_process`, or an option that only a process has (`env`, `preexec_fn`).
+`zoo_process`, or an option that only a process has (`preexec_fn`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -25,12 +25,20 @@ def one_line(stderr: str) -> str:
     return lines[0]
 
 
-def in_process(words: Sequence[str], *, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """`zoo WORDS` run in `cwd` by this process: exit code, and all that went to file descriptors 1 and 2."""
+def in_process(
+    words: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`zoo WORDS` run in `cwd` by this process: exit code, and all that went to file descriptors 1 and 2.
+
+    `env` is the whole environment meanwhile; what a library read of it when it was imported stays as it was.
+    """
     from zoo.cli import main
 
     code = 1
     with _settings_kept(), contextlib.chdir(cwd), _captured() as (out, err):
+        if env is not None:
+            os.environ.clear()
+            os.environ.update(env)
         sys.argv = ["zoo", *words]
         try:
             main()
