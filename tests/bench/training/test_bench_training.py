@@ -13,9 +13,9 @@ from bench.training.throughput import WAYS, Pace
 QUICK = ["digits", "--student", "vgg", "--steps", "9", "--rounds", "2"]
 
 
-def test_every_way_is_measured_in_every_round(zoo_command):
+def test_every_way_is_measured_in_every_round(zoo_process):
     """In a process of its own: torch's loader leaves a handler of SIGCHLD behind."""
-    result = zoo_command("bench", "training", *QUICK, "--json")
+    result = zoo_process("bench", "training", *QUICK, "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert list(found) == list(WAYS)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.command import one_line
+from tests.support.command import in_process, one_line
 from zoo.errors import InputError, VerdictError
 from zoo.learn.recipe.schema import Student, Training, load_recipe
 from zoo.learn.run.run import Run
@@ -132,28 +132,25 @@ def test_a_student_may_have_its_own_training():
     assert student.train.epochs == 3
 
 
-def start(recipe_file, folder, *more):
-    command = [Path(sys.executable).with_name("zoo"), "train", recipe_file, "--out", folder, "--only", "vgg", *more]
-    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-LONG = ("--set", "train.epochs=40")
+def train(recipe_file, folder, *more):
+    """The words of a training that is long enough to be stopped in the middle."""
+    return ["train", str(recipe_file), "--out", str(folder), "--only", "vgg", "--set", "train.epochs=40", *more]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(recipe_file, tmp_path_factory):
     """The folder of a training that nobody stopped."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    whole = start(recipe_file, folder, *LONG)
-    _, complaint = whole.communicate(timeout=300)
-    assert whole.returncode == 0, complaint
+    whole = in_process(train(recipe_file, folder), cwd=folder.parent)
+    assert whole.returncode == 0, whole.stderr
     return folder / "vgg-control"
 
 
 @pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_stopped_training_continues_to_the_same_bits(recipe_file, uninterrupted, tmp_path, kill, code):
     """Stopped by Ctrl-C or killed outright: --resume ends where an uninterrupted training ends."""
-    stopped = start(recipe_file, tmp_path / "stopped", *LONG)
+    command = [str(Path(sys.executable).with_name("zoo")), *train(recipe_file, tmp_path / "stopped")]
+    stopped = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     folder = tmp_path / "stopped" / "vgg-control"
     last = folder / "last.ckpt"
     deadline = time.monotonic() + 120
@@ -166,9 +163,8 @@ def test_a_stopped_training_continues_to_the_same_bits(recipe_file, uninterrupte
         assert "--resume" in one_line(complaint)
     assert not (folder / checkpoint.FILE).exists()
 
-    resumed = start(recipe_file, tmp_path / "stopped", *LONG, "--resume")
-    _, complaint = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, complaint
+    resumed = in_process(train(recipe_file, tmp_path / "stopped", "--resume"), cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
     curves = [(run / "logs" / "metrics.csv").read_text() for run in (uninterrupted, folder)]
     assert curves[0] == curves[1]
     states = [checkpoint.load(run)[0].state_dict() for run in (uninterrupted, folder)]
