@@ -1,6 +1,6 @@
 """A bundle as a Triton model repository: one graph or plan, its labels, and a config.pbtxt that says how it is served.
 
-    repository/NAME/config.pbtxt      face, batching, instances, warm-up
+    repository/NAME/config.pbtxt      signature, batching, instances, warm-up
     repository/NAME/labels.txt        a line for each output: Triton's classification extension answers with them
     repository/NAME/1/model.onnx      or model.plan
 
@@ -82,13 +82,13 @@ def write(bundle: Bundle, repository: Path, serving: Serving) -> Served:
 def config(bundle: Bundle, precision: Precision, serving: Serving, max_batch: int, plan: Built | None) -> str:
     """The text of config.pbtxt."""
     manifest = bundle.manifest
-    face, graph = manifest.input, manifest.graphs[precision].file
-    dims = f"[ {face.height}, {face.width}, 3 ]"
+    image, graph = manifest.input, manifest.graphs[precision].file
+    dims = f"[ {image.height}, {image.width}, 3 ]"
     origin = f"{graph}, sha256 {manifest.files[graph].sha256}"
     if plan is not None and plan.about is not None:
         origin = f"TensorRT {plan.about.library} on {_plain(plan.about.processor.name)}, of {origin}"
     # Both ends of the batch sizes: libraries choose and allocate for each shape when they first see it.
-    warm = ",\n".join(_warm_up(batch, face.name, dims) for batch in sorted({1, max_batch}))
+    warm = ",\n".join(_warm_up(batch, image.name, dims) for batch in sorted({1, max_batch}))
     return f"""# Written by `zoo triton` from {_plain(manifest.name)}, {manifest.task}, {precision}.
 # {origin}
 name: {_quoted(manifest.name)}
@@ -96,7 +96,7 @@ platform: "{"onnxruntime_onnx" if plan is None else "tensorrt_plan"}"
 max_batch_size: {max_batch}
 input [
   {{
-    name: "{face.name}"
+    name: "{image.name}"
     data_type: TYPE_UINT8
     dims: {dims}
   }}

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 import torch
 
 from export.build.install import check_batch, graph_entry, install, named
-from export.packing.fold import folded_face
+from export.packing.fold import folded_with_signature
 from export.packing.half import half
 from zoo.bundle import selftest
 from zoo.bundle.bundle import Bundle
@@ -113,7 +113,7 @@ class _Maker:
         return same and stale(existing, self._here, torch.__version__) is None
 
     def make(self, folder: Path) -> Sidecar:
-        module = self._ready(self._in_precision(folded_face(self._network())))
+        module = self._ready(self._in_precision(folded_with_signature(self._network())))
         path = folder / "model.pt2"
         with track(f"compiling for {self._here.name}", 1.0) as advance:
             self._compile(module.to(memory_format=torch.channels_last).to(self._device), path)
@@ -174,9 +174,9 @@ class _Maker:
         return form.network
 
     def _compile(self, module: torch.nn.Module, path: Path) -> None:
-        face = self._bundle.manifest.input
+        image = self._bundle.manifest.input
         _, best, most = self._batch
-        example = torch.zeros(max(2, best), face.height, face.width, 3, dtype=torch.uint8, device=self._device)
+        example = torch.zeros(max(2, best), image.height, image.width, 3, dtype=torch.uint8, device=self._device)
         count = torch.export.Dim("batch", min=1, max=max(2, most))
         try:
             settings = SETTINGS[self._device] if self._backend == PLAIN else {}

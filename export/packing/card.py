@@ -8,7 +8,7 @@ from zoo.tasks.base import Task
 
 def card(manifest: Manifest, task: Task) -> str:
     """Markdown for the bundle's README.md."""
-    face, accuracy = manifest.input, manifest.accuracy
+    image, accuracy = manifest.input, manifest.accuracy
     labels = task.labels
     shown = ", ".join(labels[:12]) + (f" ... ({len(labels)} in all)" if len(labels) > 12 else "")
     rows = "\n".join(_row(manifest, precision, task) for precision in manifest.graphs)
@@ -26,9 +26,9 @@ Measured when the bundle was made, with ONNX Runtime on a CPU, against the first
 (top-1 class, tag at 0.5, point within half a pixel); the cosine is the smallest of any image's answer.
 {_remarks(manifest)}
 ## Input and output
-`{face.name}`: {face.dtype} [N, {face.height}, {face.width}, 3], {face.color}; normalisation is inside the graph.
-From a picture: short side to {face.resize} pixels (Pillow's antialiased bilinear), then the centre
-{face.height} x {face.width}. N may be 1 to {face.max_batch}.
+`{image.name}`: {image.dtype} [N, {image.height}, {image.width}, 3], {image.color}; normalisation is inside the graph.
+From a picture: short side to {image.resize} pixels (Pillow's antialiased bilinear), then the centre
+{image.height} x {image.width}. N may be 1 to {image.max_batch}.
 `{manifest.output.name}`: {manifest.output.dtype} [N, {manifest.output.size}].
 Names: {shown}.
 

@@ -25,6 +25,6 @@ def folded(network: nn.Module) -> nn.Module:
         return copied
 
 
-def folded_face(network: Normalised) -> Normalised:
-    """The same with the face in front: uint8 [N, H, W, 3] -> [N, size]."""
+def folded_with_signature(network: Normalised) -> Normalised:
+    """The same with a bundle's signature: uint8 [N, H, W, 3] -> [N, size]."""
     return network.around(folded(network.network))

@@ -41,7 +41,7 @@ class HalfNetwork(nn.Module):
 
 
 def half(network: Normalised, images: Pixels) -> HalfForm:
-    """The same network with the same face, computing in fp16; normalisation stays in fp32. Fold BatchNorm first.
+    """The same network with the same signature, computing in fp16; normalisation stays in fp32. Fold BatchNorm first.
 
     A layer that reads or writes more than fp16 holds, with a margin, on `images` (uint8 [N, H, W, 3]) keeps fp32, and
     nothing between two such layers is cast to half. Raises `VerdictError` where there is one in a network that torch.fx

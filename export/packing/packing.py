@@ -259,7 +259,9 @@ class _Trial:
         if precision == "fp16":
             extra = facts.casts - count(self._fp32, "Cast")
             if extra > 2 and not facts.kept:
-                found.append(f"{extra} casts beside those of the face (at most 2): it would not run in fp16")
+                found.append(
+                    f"{extra} casts beside those of the input and output (at most 2): it would not run in fp16"
+                )
             if wide > len(facts.kept):
                 found.append(f"{wide} of {facts.weighted} weights are not half")
         if precision in FLAVOURS and (lost := stranded(model)):
@@ -281,7 +283,7 @@ def _check(evidence: Evidence, preprocessing: Preprocessing) -> None:
 
 
 def answers_of(model: onnx.ModelProto, images: Pixels) -> Floats:
-    """What a graph with the bundle's face answers on a CPU."""
+    """What a graph with the bundle's signature answers on a CPU."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(to_bytes(model))

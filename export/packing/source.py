@@ -8,7 +8,7 @@ from typing import Protocol
 import onnx
 import torch
 
-from export.packing.fold import folded_face
+from export.packing.fold import folded_with_signature
 from export.packing.half import half
 from export.packing.onnx import MAX_BATCH, OPSET, refuse_training, to_onnx
 from export.packing.parity import Floats
@@ -32,7 +32,7 @@ class Source(Protocol):
         ...
 
     def fp32(self) -> onnx.ModelProto:
-        """The graph in fp32, with the bundle's one face."""
+        """The graph in fp32, with the bundle's one signature."""
         ...
 
     def fp16(self, images: Pixels) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -60,7 +60,7 @@ class TorchSource:
 
     def __post_init__(self) -> None:
         refuse_training(self.network, self.name)
-        self._folded = folded_face(self.network)
+        self._folded = folded_with_signature(self.network)
 
     def answer(self, images: Pixels) -> Floats:
         """The module's own answers, before anything is folded."""

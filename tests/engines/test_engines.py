@@ -203,7 +203,7 @@ def test_a_manifest_that_is_not_understood_is_refused(copy, change, complaint):
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)
-def test_a_graph_with_another_face_than_the_manifest_says_is_one_line(copy, backend):
+def test_a_graph_with_another_signature_than_the_manifest_says_is_one_line(copy, backend):
     edit(copy, lambda manifest: manifest["input"].update(height=40, width=40, resize=40))
     engine = zoo.load(copy, backend=backend)
     with pytest.raises(EnvironmentProblem, match=r"cannot run the fp32 graph of .*\.zoo: .+"):

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from export.packing.fold import folded, folded_face
+from export.packing.fold import folded, folded_with_signature
 from export.packing.half import half
 from export.packing.onnx import to_onnx
 from tests.models.test_models import FAMILIES, same_logits, trained
@@ -102,8 +102,8 @@ def test_nothing_but_convolutions_is_left_to_export(family):
 )
 def test_the_graph_answers_what_the_network_does(family, knobs, precision, convolutions):
     network = trained(models.build(family, classes=7, size=32, width=0.25, **knobs))
-    face = Normalised(network, (0.5,) * 3, (0.25,) * 3).eval()
-    plain = folded_face(face)
+    around = Normalised(network, (0.5,) * 3, (0.25,) * 3).eval()
+    plain = folded_with_signature(around)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     graph = to_onnx(half(plain, images).network if precision == "fp16" else plain, 32, 32, name=family)
     assert count(graph, "Conv") == convolutions
@@ -111,6 +111,6 @@ def test_the_graph_answers_what_the_network_does(family, knobs, precision, convo
     session = onnxruntime.InferenceSession(to_bytes(graph), providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {"image": images})
     with torch.no_grad():
-        expected = face(torch.from_numpy(images)).numpy()
+        expected = around(torch.from_numpy(images)).numpy()
     tolerance = {"fp32": 1e-4, "fp16": 2e-2}[precision] * np.abs(expected).max()
     np.testing.assert_allclose(answer, expected, rtol=0, atol=tolerance)

@@ -65,14 +65,14 @@ def operators(graph: Path) -> dict[str, int] | None:
 
 def text(bundle: Bundle, data: dict[str, Any]) -> str:
     """The card for a terminal."""
-    face, output, cost, accuracy = data["input"], data["output"], data["cost"], data["accuracy"]
-    shown = TASKS[data["task"]]((), face["height"]).shown
+    image, output, cost, accuracy = data["input"], data["output"], data["cost"], data["accuracy"]
+    shown = TASKS[data["task"]]((), image["height"]).shown
     labels = _some([str(label) for label in data["labels"]])
     source = f"{accuracy['metric']} {shown(accuracy['torch'])} on {accuracy['images']:,} {accuracy['split']} images"
     lines = [
         f"{data['name']}: {data['task']}, {cost['parameters']:,} parameters, {cost['macs']:,} MACs per image",
-        f"  input    {face['name']} {face['dtype']} [N, {face['height']}, {face['width']}, 3] {face['color']}, "
-        f"N up to {face['max_batch']:,}; short side to {face['resize']}, then the centre",
+        f"  input    {image['name']} {image['dtype']} [N, {image['height']}, {image['width']}, 3] {image['color']}, "
+        f"N up to {image['max_batch']:,}; short side to {image['resize']}, then the centre",
         f"  output   {output['name']} {output['dtype']} [N, {output['size']}]: {labels}",
         f"  on disk  {data['bytes']:,} bytes in {data['files']} files; {_signed(data['signed'])}",
         f"  source   {source}",

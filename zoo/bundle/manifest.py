@@ -28,7 +28,7 @@ class FileEntry(Strict):
 
 
 class Input(Strict):
-    """The face that every graph has: uint8 [N, height, width, 3], RGB, named `image`.
+    """The signature that every graph has: uint8 [N, height, width, 3], RGB, named `image`.
 
     Decoding, resizing and cropping stay outside the graph and are those of `zoo.preprocess`.
     """
@@ -72,7 +72,7 @@ class Graph(Strict):
     file: str
     opset: int
     nodes: int
-    casts: int = Field(description="Cast nodes, the face's own included")
+    casts: int = Field(description="Cast nodes, the input's own included")
     weighted: int = Field(0, ge=0, description="Conv, Gemm and MatMul nodes with a stored weight")
     low_precision_share: float = Field(
         ge=0, le=1, description="share of the weighted nodes whose weight is stored in this graph's precision"

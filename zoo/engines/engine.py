@@ -32,10 +32,10 @@ class Engine:
         self.backend = backend
         self.batch = batch
         self.labels = bundle.labels()
-        face = bundle.manifest.input
-        self.input_shape = (face.height, face.width, 3)
-        self._preprocessing = face.preprocessing
-        self.task = TASKS[bundle.manifest.task](self.labels, face.height)
+        image = bundle.manifest.input
+        self.input_shape = (image.height, image.width, 3)
+        self._preprocessing = image.preprocessing
+        self.task = TASKS[bundle.manifest.task](self.labels, image.height)
         self._name = f"the {graph} graph of {bundle.path}"
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

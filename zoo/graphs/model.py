@@ -31,7 +31,7 @@ def layer_names(model: onnx.ModelProto) -> dict[str, str]:
     found = {}
     for name, tensor in weights(model).items():
         layer = tensor.name.removesuffix("_quantized").removesuffix(".weight")
-        while layer.startswith("network."):  # the face and what else was put around the network
+        while layer.startswith("network."):  # the normalisation and what else was put around the network
             layer = layer.removeprefix("network.")
         found[name] = layer if tensor.name.removesuffix("_quantized").endswith(".weight") else name
     return found

@@ -33,10 +33,10 @@ class Compiled:
 
 
 class Compiler:
-    """TensorRT's builder for graphs with a bundle's face."""
+    """TensorRT's builder for graphs with a bundle's signature."""
 
-    def __init__(self, trt: Any, log: Any, face: Input) -> None:
-        self._trt, self._log, self._image, self._side = trt, log, face.name, (face.height, face.width, 3)
+    def __init__(self, trt: Any, log: Any, image: Input) -> None:
+        self._trt, self._log, self._image, self._side = trt, log, image.name, (image.height, image.width, 3)
 
     def compile(self, model: bytes, options: Options, timings: bytes, advance: Advance) -> Compiled:
         """Build a plan from an ONNX file's bytes; `advance` moves a bar whose total is 1. Ctrl-C stops it.

@@ -1,4 +1,4 @@
-"""An int8 graph with operators of our own: the same face, nearly the same answers, other nodes in between.
+"""An int8 graph with operators of our own: the same signature, nearly the same logits, other nodes in between.
 
 Every QuantizeLinear is the end of something. Where that something is a pattern of ours, one operator takes its place;
 everything else stays ONNX Runtime's. Our operators hand maps to each other as NHWC; wherever one of theirs reads or

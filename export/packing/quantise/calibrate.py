@@ -50,7 +50,7 @@ class Statistics:
 
 
 def measure(model: onnx.ModelProto, tensors: Sequence[str], images: Pixels, *, histograms: bool) -> Statistics:
-    """Run `images`, uint8 [N, H, W, 3], through a graph with the face `image`, and look at some of its tensors."""
+    """Run `images`, uint8 [N, H, W, 3], through a graph with the input `image`, and look at some of its tensors."""
     ranges: dict[str, Range] = {}
     for name, values in _activations(model, tensors, images):
         low, high = ranges.get(name, (0.0, 0.0))  # zero is always inside: padding has to be exact

@@ -180,7 +180,7 @@ def test_weights_of_8_bits_stay_with_onnx_runtime(images, tmp_path):
     assert (kinds(rewritten(new)[0])["Conv"], kinds(rewritten(new)[0])["QConv"]) == (1, 2)
 
 
-def test_the_face_stays_and_the_bytes_are_the_same(images):
+def test_the_signature_stays_and_the_bytes_are_the_same(images):
     graph = Qdq()
     model = graph.model(graph.conv(graph.image, 8), [8, 32, 32])
     model.metadata_props.add(key="whose", value="ours")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from export.packing import source as sources
-from export.packing.fold import folded, folded_face
+from export.packing.fold import folded, folded_with_signature
 from export.packing.onnx import to_onnx
 from export.packing.packing import Evidence, Options, pack_source
 from export.packing.parity import compare, gates, objections
@@ -38,7 +38,7 @@ def graphs(bundle_path) -> dict[str, onnx.ModelProto]:
     return {p: onnx.load(bundle_path / f"model.{p}.onnx") for p in ("fp32", "fp16", "int8")}
 
 
-def test_every_graph_has_the_one_face(graphs):
+def test_every_graph_has_the_one_signature(graphs):
     for model in graphs.values():
         (image,), (logits,) = model.graph.input, model.graph.output
         assert (image.name, image.type.tensor_type.elem_type) == ("image", onnx.TensorProto.UINT8)
@@ -102,7 +102,7 @@ def test_folding_keeps_the_function_and_the_network(network):
     images = torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with torch.no_grad():
-        torch.testing.assert_close(folded_face(network)(images), network(images), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(folded_with_signature(network)(images), network(images), rtol=1e-4, atol=1e-4)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(network.network).modules())
 
@@ -149,16 +149,16 @@ def pack_it(network, run, out, options=None, **more):
 class _Wrong(torch.nn.Module):
     """Right shapes, wrong answers."""
 
-    def __init__(self, face: Normalised, what: str) -> None:
+    def __init__(self, network: Normalised, what: str) -> None:
         super().__init__()
-        self.face, self.what = face, what
+        self.network, self.what = network, what
 
     def forward(self, images):
         if self.what == "channels":
-            return self.face(images.flip(3))
+            return self.network(images.flip(3))
         if self.what == "classes":
-            return self.face(images).roll(1, 1)
-        return self.face.network(images.permute(0, 3, 1, 2).float() / 255)  # "normalisation"
+            return self.network(images).roll(1, 1)
+        return self.network.network(images.permute(0, 3, 1, 2).float() / 255)  # "normalisation"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_wrong_answer_with_the_right_shape_is_caught(network, run, tmp_path, m
     """An exporter that swaps channels, permutes classes or forgets normalisation must not get past the gate."""
     out = tmp_path / "wrong.zoo"
     real = sources.to_onnx
-    wrong = lambda face, *where, **names: real(_Wrong(face, mistake).eval(), *where, **names)  # noqa: E731
+    wrong = lambda network, *where, **names: real(_Wrong(network, mistake).eval(), *where, **names)  # noqa: E731
     monkeypatch.setattr(sources, "to_onnx", wrong)
     with pytest.raises(VerdictError, match=r"fp32 graph is not packed: outputs differ by up to .* \(at most 0\.0"):
         pack_it(network, run, out, precisions=(precision,))
@@ -228,7 +228,7 @@ def test_kl_divergence_of_each_task():
 
 
 def test_bytes_do_not_depend_on_the_run(network):
-    one, two = (to_bytes(to_onnx(folded_face(network), 16, 16, name="x")) for _ in range(2))
+    one, two = (to_bytes(to_onnx(folded_with_signature(network), 16, 16, name="x")) for _ in range(2))
     assert one == two
 
 

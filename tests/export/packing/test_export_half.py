@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.packing.fold import folded_face
+from export.packing.fold import folded_with_signature
 from export.packing.half import half
 from export.packing.onnx import to_onnx
 from export.packing.packing import answers_of
@@ -41,7 +41,7 @@ class Loud(nn.Module):
         return self.head(self.pool(torch.relu(self.last(low))).flatten(1))
 
 
-def face(network: nn.Module) -> Normalised:
+def with_signature(network: nn.Module) -> Normalised:
     return Normalised(network, (0.5,) * 3, (0.25,) * 3).eval()
 
 
@@ -50,8 +50,8 @@ def half_weights(model) -> int:
 
 
 def test_layers_that_overflow_are_found_and_stay_in_fp32():
-    network = face(Loud())
-    form = half(folded_face(network), IMAGES)
+    network = with_signature(Loud())
+    form = half(folded_with_signature(network), IMAGES)
     assert set(form.kept) == {"loud", "relu_1", "add", "quiet"}
     assert "and fp16 ends at 65504" in form.kept["loud"]
     assert form.kept["quiet"].startswith("its input reaches")
@@ -72,7 +72,7 @@ def test_a_network_that_fits_gains_two_casts_and_adaptive_pools_none():
     with torch.no_grad():
         network.loud.weight /= 1e6
         network.quiet.weight *= 1e6
-    form = half(folded_face(face(network)), IMAGES)
+    form = half(folded_with_signature(with_signature(network)), IMAGES)
     assert form.kept == {}
     model = to_onnx(form.network, 16, 16, name="calm")
     assert count(model, "Cast") == 1 + 2
@@ -85,4 +85,4 @@ def test_a_network_that_cannot_be_traced_is_watched_all_the_same():
             return super().forward(x if x.mean() > -1e9 else -x)
 
     with pytest.raises(VerdictError, match=r"fp16 cannot hold this network: loud reaches .* leave fp16 out"):
-        half(folded_face(face(Branching())), IMAGES)
+        half(folded_with_signature(with_signature(Branching())), IMAGES)

@@ -208,8 +208,8 @@ def shapes() -> np.ndarray:
 
 
 def small_int8(images: np.ndarray) -> onnx.ModelProto:
-    face = Normalised(Residual().eval(), (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)).eval()
-    fp32 = TorchSource(face, "residual", 16, 16, "logits").fp32()
+    network = Normalised(Residual().eval(), (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)).eval()
+    fp32 = TorchSource(network, "residual", 16, 16, "logits").fp32()
     return quantise(fp32, FLAVOURS["int8"], statistics(fp32, images).cut("minmax"))
 
 

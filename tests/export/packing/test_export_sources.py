@@ -132,7 +132,7 @@ def test_a_dropout_left_in_train_mode_is_named(evidence, tmp_path):
 
 @pytest.mark.parametrize("softmax", [False, True], ids=["logits", "softmax"])
 def test_somebodys_onnx_file_becomes_a_bundle(evidence, tmp_path, softmax):
-    """BatchNorm is folded, the softmax taken off, fp16 converted; every graph has the one face."""
+    """BatchNorm is folded, the softmax taken off, fp16 converted; every graph has the one signature."""
     path = onnx_file(tmp_path / "théirs.onnx", Small(softmax))
     out = tmp_path / "theirs.zoo"
     manifest = export.pack_onnx(
@@ -314,8 +314,8 @@ def test_a_graph_made_for_another_batch_is_refused(evidence, tmp_path):
         helper.make_node("Reshape", ["x", "s"], ["f"], "flat"),
         helper.make_node("MatMul", ["f", "w"], ["y"], "head"),
     ]
-    face = value("x", TensorProto.FLOAT, [1, 3, 16, 16])
-    path = by_hand(tmp_path / "one.onnx", nodes=nodes, inputs=[face], outputs=[value("y", TensorProto.FLOAT, [1, 3])])
+    image = value("x", TensorProto.FLOAT, [1, 3, 16, 16])
+    path = by_hand(tmp_path / "one.onnx", nodes=nodes, inputs=[image], outputs=[value("y", TensorProto.FLOAT, [1, 3])])
     with pytest.raises(InputError, match=r"any number of pictures|cannot answer 3 pictures"):
         export.pack_onnx(path, tmp_path / "x.zoo", labels=CLASSES, evidence=evidence)
 

@@ -51,7 +51,7 @@ def exported(tmp_path_factory):
 
 
 def graph(path, *, shape, kind=TensorProto.FLOAT, softmax=False, outputs=("scores",), inputs=1):
-    """A graph as others make them: channel means times a matrix, by another face each time."""
+    """A graph as others make them: channel means times a matrix, by another signature each time."""
     channels_first = shape[1] == 3
     nodes = [
         helper.make_node("Cast", ["picture"], ["float"], to=TensorProto.FLOAT),

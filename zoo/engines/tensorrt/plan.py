@@ -26,7 +26,7 @@ class _Lane:
 
 
 class Plan:
-    """A deserialised plan with the bundle's face. For one caller at a time; `free` gives the GPU's memory back."""
+    """A deserialised plan with the bundle's signature. For one caller at a time; `free` gives the GPU's memory back."""
 
     def __init__(self, trt: Any, log: Any, plan: bytes, *, host_code: bool) -> None:
         """`host_code`: whether the plan may bring code for the CPU, as version-compatible ones do.
@@ -42,8 +42,8 @@ class Plan:
             stack.callback(self._cudart.cudaStreamDestroy, self._stream)
             self._load(plan, host_code, stack)
             engine = self._held["engine"]
-            name, image = self._face(trt.TensorIOMode.INPUT, trt.DataType.UINT8)
-            self._output, answer = self._face(trt.TensorIOMode.OUTPUT, trt.DataType.FLOAT)
+            name, image = self._tensor(trt.TensorIOMode.INPUT, trt.DataType.UINT8)
+            self._output, answer = self._tensor(trt.TensorIOMode.OUTPUT, trt.DataType.FLOAT)
             self._input, self._shape = name, image[1:]
             fewest, best, most = (int(shape[0]) for shape in engine.get_tensor_profile_shape(name, 0))
             self.batch = (fewest, best, most)
@@ -124,7 +124,7 @@ class Plan:
         self._lanes[rows] = _Lane(context, graph)
         return self._lanes[rows]
 
-    def _face(self, mode: Any, kind: Any) -> tuple[str, tuple[int, ...]]:
+    def _tensor(self, mode: Any, kind: Any) -> tuple[str, tuple[int, ...]]:
         """Name and shape of the only input or output, which must have the bundle's type."""
         engine = self._held["engine"]
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]

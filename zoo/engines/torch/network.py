@@ -1,4 +1,4 @@
-"""A trained network made ready to answer: torch, eager or compiled, on the CPU or on a GPU, with a backend's face.
+"""A trained network made ready to answer: torch, eager or compiled, on the CPU or on a GPU, with a backend's signature.
 
 There is one preparation for all who run a network by torch. The tests have a stand-in for torch's CUDA calls, and run
 on a GPU where there is one.
@@ -51,7 +51,7 @@ class Edges(nn.Module):
 
 
 class Served:
-    """A network that answers. Its face is a backend's, but that it takes no graph: a bundle has no torch module."""
+    """A network that answers. Its signature is a backend's, but that it takes no graph: a bundle has no torch module."""
 
     compute_seconds: Callable[..., list[float]]  # only on a GPU
 
