@@ -1,4 +1,4 @@
-"""Graphs that do nothing but arithmetic, with a bundle's signature: what engines reach on them is a ceiling for engines."""
+"""Graphs of nothing but arithmetic, with a bundle's signature: what engines reach on them is a ceiling for engines."""
 
 from __future__ import annotations
 

@@ -68,10 +68,10 @@ def to_onnx(
 class _PlainPools(TorchFunctionMode):
     """A pool to one pixel is traced as the mean that it is.
 
-    Of a channels_last map, as the input's Transpose makes them, torch makes of it that mean and an `as_strided`, which in ONNX
-    picks every number by an index computed from the batch size. That costs ten nodes; ONNX Runtime copies some of them
-    between CPU and GPU and then refuses to record a CUDA graph; and OpenVINO takes the batch size from the first
-    convolution: with a quantiser behind it, all its channels then get the first channel's bias.
+    Of a channels_last map, as the input's Transpose makes them, torch makes of it that mean and an `as_strided`,
+    which in ONNX picks every number by an index computed from the batch size. That costs ten nodes; ONNX Runtime
+    copies some of them between CPU and GPU and then refuses to record a CUDA graph; and OpenVINO takes the batch
+    size from the first convolution: with a quantiser behind it, all its channels then get the first channel's bias.
     """
 
     def __torch_function__(

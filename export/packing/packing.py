@@ -259,9 +259,7 @@ class _Trial:
         if precision == "fp16":
             extra = facts.casts - count(self._fp32, "Cast")
             if extra > 2 and not facts.kept:
-                found.append(
-                    f"{extra} casts beside those of the input and output (at most 2): it would not run in fp16"
-                )
+                found.append(f"{extra} casts beside those of input and output (at most 2): it would not run in fp16")
             if wide > len(facts.kept):
                 found.append(f"{wide} of {facts.weighted} weights are not half")
         if precision in FLAVOURS and (lost := stranded(model)):

@@ -17,7 +17,7 @@ WIDTHS = {"fp32": 4, "fp16": 2, "int8": 1}
 
 
 def network(side: int, outputs: int, body: str, **weights: tuple[int, ...]) -> onnx.ModelProto:
-    """A graph with a bundle's signature: `body` makes `logits` of `x`, float [N, 3, side, side]; its weights are random."""
+    """A graph with a bundle's signature: `body` makes `logits` of `x`, float [N, 3, side, side]; random weights."""
     model = parser.parse_model(f"""
         <ir_version: 10, opset_import: ["" : 20]>
         net (uint8[N, {side}, {side}, 3] image) => (float[N, {outputs}] logits)

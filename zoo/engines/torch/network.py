@@ -51,7 +51,7 @@ class Edges(nn.Module):
 
 
 class Served:
-    """A network that answers. Its signature is a backend's, but that it takes no graph: a bundle has no torch module."""
+    """A network that answers. It is called as a backend, but takes no graph: a bundle has no torch module."""
 
     compute_seconds: Callable[..., list[float]]  # only on a GPU
 
