@@ -11,28 +11,22 @@ import numpy.typing as npt
 
 from bench.results import Accuracy
 from bench.subjects.subject import Subject
-from zoo.errors import InputError, VerdictError, nearest
+from zoo.data.class_folders import labelled
+from zoo.errors import InputError, VerdictError
 from zoo.preprocess import Pixels, preprocess
-from zoo.preprocess.preprocessing import SUFFIXES
 
 BATCH = 32  # large enough to be fast, small enough for any memory
 TEST_SET = ".safetensors"
 
 
 def labelled_images(folder: Path, labels: Sequence[str]) -> list[tuple[Path, int]]:
-    """Every image below `folder` with the index of its class in `labels`, in a fixed order.
+    """Every image below `folder` with the index of its class in `labels`, as `zoo.data.class_folders` finds them.
 
     `InputError` when the folder is missing or empty, or has a class that the network does not know.
     """
     if not folder.is_dir():
         raise InputError(f"no such folder of labelled images: {folder}")
-    index = {label: place for place, label in enumerate(labels)}
-    found: list[tuple[Path, int]] = []
-    for part in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if part.name not in index:
-            raise InputError(f"{part} is not a class of this network{nearest(part.name, labels)}")
-        images = sorted(path for path in part.iterdir() if path.suffix.lower() in SUFFIXES)
-        found += [(path, index[part.name]) for path in images]
+    found = labelled(folder, labels)
     if not found:
         raise InputError(f"{folder} has no labelled images: they must lie in {folder}/CLASS/")
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench.cases import Case
 from bench.results import EngineFacts
 from bench.subjects.subject import Subject, predictor, preprocess_many
+from zoo.data.class_folders import class_names, layout
 from zoo.errors import InputError, need
 from zoo.preprocess import Preprocessing
 from zoo.tasks.base import TASKS
@@ -65,4 +66,5 @@ def _folders(evaluation: Path | None) -> list[str]:
     """The names of DIR/CLASS in order: libraries number classes so, and their files keep no other names."""
     if evaluation is None or not evaluation.is_dir():
         return []
-    return sorted(path.name for path in evaluation.iterdir() if path.is_dir() and not path.name.startswith("."))
+    splits = layout(evaluation)
+    return class_names(splits.held_out or splits.train or evaluation)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.data.folders import pictures
 from zoo.errors import InputError
-from zoo.preprocess.preprocessing import SUFFIXES
 
 
 def photo_files(folder: Path) -> list[Path]:
     """Every picture below `folder`, in a fixed order. `InputError` when there is none."""
     if not folder.is_dir():
         raise InputError(f"no such folder of photos: {folder}")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = pictures(folder)
     if not found:
-        raise InputError(f"{folder} has no pictures: {', '.join(sorted(SUFFIXES))}")
+        raise InputError(f"no pictures below {folder}")
     return found
 
 

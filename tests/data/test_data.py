@@ -32,11 +32,11 @@ def test_digits_are_split_the_same_every_time_and_never_overlap():
 
 def test_draw_keeps_proportions_and_counts():
     targets = np.repeat([0, 1, 2], [70, 20, 10])
-    chosen = draw(targets, 50, seed=5)
+    chosen = draw(targets, 50, seed=5, names="abc")
     assert np.bincount(targets[chosen]).tolist() == [35, 10, 5]
-    assert len(draw(targets, 0.25, seed=5)) == 25
-    with pytest.raises(InputError, match="at least 2"):
-        draw(np.array([0, 0, 1]), 0.5, seed=0)
+    assert len(draw(targets, 0.25, seed=5, names="abc")) == 25
+    with pytest.raises(InputError, match=r"class 'ant' of ants has only 1 image: .* at least 2"):
+        draw(np.array([0, 0, 1]), 0.5, seed=0, names=["class 'bee' of ants", "class 'ant' of ants"])
 
 
 def test_a_folder_without_a_split_gets_a_seeded_one(pictures):

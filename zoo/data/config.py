@@ -15,7 +15,7 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Literal["digits", "folder", "keypoints", "tags"] = "folder"
+    source: str = Field("folder", description="where the images come from: a name that `zoo.data.sources` knows")
     path: Path | None = Field(
         None,
         description="folder: PATH/CLASS/*.jpg or PATH/{train,val|test}/CLASS/*.jpg; keypoints: a CSV file, or a folder "
@@ -50,8 +50,6 @@ class DataConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:
-        if self.source == "keypoints" and self.resize not in (None, self.size):
-            raise ValueError("resize crops the picture, and points would be outside: leave it out for keypoints")
         if self.resize is not None and self.resize < self.size:
             raise ValueError(f"resize ({self.resize}) must be at least size ({self.size})")
         if self.pad >= self.size:

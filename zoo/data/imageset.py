@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -74,10 +75,11 @@ class Splits:
     validation: ImageSet | None = None
 
 
-def draw(targets: npt.NDArray[Any], share: float | int, seed: int) -> npt.NDArray[np.int64]:
+def draw(targets: npt.NDArray[Any], share: float | int, seed: int, names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Sorted indices of a seeded sample. `share` is a fraction of all, or a count.
 
     With one class per image it keeps the classes' proportions, and at least one image of each on either side.
+    `InputError`, by the class's name in `names`, when it has a single image.
     """
     if targets.ndim > 1:
         total = math.ceil(len(targets) * share) if isinstance(share, float) else share
@@ -91,7 +93,7 @@ def draw(targets: npt.NDArray[Any], share: float | int, seed: int) -> npt.NDArra
     chosen = []
     for label, count, take in zip(classes, counts, wanted, strict=True):
         if count < 2:
-            raise InputError(f"class number {label} has only {count} image: a split needs at least 2 of each class")
+            raise InputError(f"{names[label]} has only {count} image: a split needs at least 2 of each class")
         members = random.permutation(np.flatnonzero(targets == label))
         chosen.append(members[: min(max(take, 1), count - 1)])
     return np.sort(np.concatenate(chosen))

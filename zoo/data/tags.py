@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from zoo.data.imageset import check_memory
+from zoo.data.decoding import decode_readable
 from zoo.errors import InputError, first_line, missing_package
-from zoo.preprocess import Pixels, Preprocessing, preprocess
-from zoo.progress import note, track
+from zoo.preprocess import Pixels, Preprocessing
 
 Targets = npt.NDArray[np.float32]
 
@@ -52,14 +49,18 @@ def read_pairs(
         tags = [tag for tag, _ in most_frequent(Counter(chain.from_iterable(scores)), tags)]
     if not tags:
         raise InputError(f"{parquet} holds no tags")
-    pixels, there = _pictures([images / name for name in everything], preprocessing)
+    if not everything:
+        raise InputError("there are no pairs")
+    pixels, readable = decode_readable([images / name for name in everything], preprocessing, what="reading images")
+    if not readable:
+        raise InputError("none of the images can be read")
     column = {folded(tag): number for number, tag in enumerate(tags)}
-    targets = np.zeros((len(there), len(tags)), dtype=np.float32)
-    for row, which in enumerate(there):
+    targets = np.zeros((len(readable), len(tags)), dtype=np.float32)
+    for row, which in enumerate(readable):
         for tag, score in scores[which].items():
             if tag in column:
                 targets[row, column[tag]] = score
-    return pixels, targets, [everything[which] for which in there], tags
+    return pixels, targets, [everything[which] for which in readable], tags
 
 
 def _columns(parquet: Path) -> tuple[list[str], list[dict[str, float]]]:
@@ -79,28 +80,3 @@ def _columns(parquet: Path) -> tuple[list[str], list[dict[str, float]]]:
         same_tags_once(zip(tags, scores, strict=True))
         for tags, scores in zip(table["tags"], table["scores"], strict=True)
     ]
-
-
-def _pictures(paths: list[Path], preprocessing: Preprocessing) -> tuple[Pixels, list[int]]:
-    """The readable ones, uint8 [N, H, W, 3], and which they are."""
-    check_memory(len(paths), preprocessing)
-    pixels = np.empty((len(paths), preprocessing.height, preprocessing.width, 3), dtype=np.uint8)
-
-    def read_into(number: int) -> str:
-        try:
-            pixels[number] = preprocess(paths[number], preprocessing)[0]
-        except InputError as error:
-            return str(error)
-        return ""
-
-    reasons = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, track("reading images", len(paths), quiet_log=True) as advance:
-        for reason in pool.map(read_into, range(len(paths))):
-            reasons.append(reason)
-            advance()
-    there = [number for number, reason in enumerate(reasons) if not reason]
-    if bad := [reason for reason in reasons if reason]:
-        note(f"skipped {len(bad)} of {len(paths)} images: {'; '.join(bad[:3])}{' ...' if bad[3:] else ''}")
-    if not there:
-        raise InputError("none of the images can be read" if paths else "there are no pairs")
-    return (pixels[there] if bad else pixels), there

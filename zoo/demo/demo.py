@@ -18,7 +18,7 @@ from bench.show.best import one_engine_each
 from bench.suite.runner import run as measure
 from export.packing.sources.checkpoint import pack_checkpoint
 from zoo.bundle.manifest import Executed, Precision
-from zoo.data.sources import digit_scans
+from zoo.data.sources.digits import digit_scans
 from zoo.engines import RUNTIMES, Bundle, selftest
 from zoo.errors import InputError, VerdictError
 from zoo.files import write_text

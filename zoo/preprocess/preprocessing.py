@@ -13,8 +13,6 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3] RGB; of several pictures [N, H, W, 3]
 Picture = str | PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-
 
 @dataclass(frozen=True)
 class Preprocessing:

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
+from zoo.data.folders import pictures
 from zoo.errors import InputError
 from zoo.preprocess import Preprocessing, preprocess
-from zoo.preprocess.preprocessing import SUFFIXES
 
 
 def find(root: Path) -> list[str]:
-    """The images below a folder by their names relative to it, sorted; hidden files are none."""
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    names = sorted(path.relative_to(root).as_posix() for path in found if path.is_file())
+    """The images below a folder, by their names relative to it. `InputError` where there are none."""
+    names = [path.relative_to(root).as_posix() for path in pictures(root)] if root.is_dir() else []
     if not names:
         raise InputError(f"no images below {root}")
     if odd := next((name for name in names if not _is_text(name)), None):
@@ -47,7 +46,7 @@ def reduced(path: Path, *, side: int, quality: int) -> bytes:
 def _upright_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
-            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-            return image.size[::-1] if lying else image.size
+            swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+            return image.size[::-1] if swapped else image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read {path}: {error}") from None

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from zoo import data
 from zoo.data import DataConfig
 from zoo.errors import InputError, nearest
 from zoo.learn.hints.config import Hint
@@ -158,9 +159,13 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
 def validate(raw: dict[str, Any], origin: str) -> Recipe:
     """The recipe that `raw` describes; `InputError` names the first wrong key and the nearest known one."""
     try:
-        return Recipe.model_validate(raw)
+        recipe = Recipe.model_validate(raw)
+        data.check(recipe.data)
     except ValidationError as error:
         raise InputError(f"{origin}: {first_problem(error, Recipe)}") from None
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from None
+    return recipe
 
 
 def toml_or_word(text: str) -> Any:
