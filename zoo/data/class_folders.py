@@ -55,9 +55,9 @@ def layout(root: Path) -> Layout:
     if others and not (train and has_classes(train) and (splits[VALIDATION] or splits[TEST])):
         return Layout(root)
     train = train and _unpacked(train)
-    held_out = [_held_out(splits[split], train) for split in (VALIDATION, TEST)]
+    validation, test = (_held_out(splits[split], train) for split in (VALIDATION, TEST))
     more = [folder for folder, what in inside if what and folder not in splits.values() and has_pictures(folder)]
-    return Layout(train, *held_out, tuple(sorted(others + more)))
+    return Layout(train, validation, test, tuple(sorted(others + more)))
 
 
 def split_of(name: str) -> str | None:

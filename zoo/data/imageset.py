@@ -58,7 +58,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of pixels, shape and order: what a teacher's stored answers belong to."""
+        """Hex SHA-256 of pixels, shape and order: what a teacher's soft labels on disk belong to."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         return digest.hexdigest()
@@ -102,10 +102,10 @@ def draw(targets: npt.NDArray[Any], share: float | int, seed: int, names: Sequen
 def check_memory(count: int, preprocessing: Preprocessing) -> None:
     """Refuse, with an `InputError`, more images than fit into this machine's memory beside a training."""
     needed = count * preprocessing.height * preprocessing.width * 3
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there // 3:  # decoded once, stacked once, and room for the training itself
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory // 3:  # decoded once, stacked once, and room for the training itself
         gib = 2**30
         raise InputError(
             f"{count} images of {preprocessing.height} pixels need {needed / gib:.1f} GiB and this machine has "
-            f"{there / gib:.1f}: choose a smaller data.size or a part of the images"
+            f"{memory / gib:.1f}: choose a smaller data.size or a part of the images"
         )

@@ -26,13 +26,13 @@ LARGEST_FIELD = 2**24  # the csv module stops at 128 kB, a picture of 180 pixels
 def point_names(path: Path, wanted: Sequence[str] = ()) -> list[str]:
     """The points that the file has columns for, in its order; or `wanted`, checked against them."""
     header = _header(path)
-    there = [name.removesuffix("_x") for name in header if name.endswith("_x")]
-    if IMAGE not in header or not there or any(f"{name}_y" not in header for name in there):
+    known = [name.removesuffix("_x") for name in header if name.endswith("_x")]
+    if IMAGE not in header or not known or any(f"{name}_y" not in header for name in known):
         raise InputError(f"{path}: expected columns NAME_x, NAME_y ... and {IMAGE}, found {', '.join(header[:4])} ...")
     for name in wanted:
-        if name not in there:
-            raise InputError(f"{path} has no point '{name}'{nearest(name, there)}")
-    return list(wanted) or there
+        if name not in known:
+            raise InputError(f"{path} has no point '{name}'{nearest(name, known)}")
+    return list(wanted) or known
 
 
 def has_points(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Seeded views, for large images: random crops, mirrored, in other colours, each drawn anew from its number alone.
 
 Because nothing but (seed, image, view) decides, a view can be made again in any order, batch or process: what a student
-is shown is what its teacher answered.
+is shown is what its teacher saw.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONTRAST, SATURATION = 1, 2  # places of the factors; brightness is 0
 
 def views_of(config: DataConfig) -> Views:
     """The augmentation that a recipe asks for. Its seed is not the recipe's: trainings by other seeds choose among the
-    same views, and share their teacher's answers.
+    same views, and share their teacher's soft labels.
     """
     if config.augment == "shift":
         return CropFlip(config.pad, config.flip)
@@ -63,7 +63,9 @@ class SeededCrop:
 
     @property
     def fingerprint(self) -> str:
-        """What a teacher's stored answers belong to. A GPU's pixels may differ from a CPU's by one level of 255."""
+        """What a teacher's soft labels on disk belong to. A GPU's pixels may differ from a CPU's by
+        one level of 255.
+        """
         return (
             f"seeded-crop/1 seed={self.seed} size={self.size} scale={self.scale} ratio={self.ratio} "
             f"flip={self.flip} jitter={self.jitter}"

@@ -1,6 +1,6 @@
 """Views: indexed augmentations. The same index gives the same pixels, today and in the next run.
 
-Because a view is a number, a teacher's answer to it can be stored under (image, view) and read by every later student:
+Because a view is a number, a teacher's logits for it can be stored under (image, view) and read by every later student:
 the labels stay exactly those that an online teacher would give under the same augmentation.
 """
 
@@ -35,7 +35,7 @@ class Views(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What a teacher's stored answers belong to: equal fingerprints, equal pixels."""
+        """What a teacher's soft labels on disk belong to: equal fingerprints, equal pixels."""
         ...
 
     def apply(self, images: Tensor, views: Tensor, indices: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class CropFlip:
 
     @property
     def fingerprint(self) -> str:
-        """What a teacher's stored answers belong to: equal fingerprints, equal pixels."""
+        """What a teacher's soft labels on disk belong to: equal fingerprints, equal pixels."""
         return f"crop-flip/1 pad={self.pad} flip={self.flip}"
 
     def index(self, dy: int, dx: int, mirrored: bool = False) -> int:

@@ -36,7 +36,7 @@ def _encoded(image: Image.Image) -> bytes | None:
     Pillow decodes a JPEG at full size once its pixels are asked for. Its file is decoded at the smallest sufficient
     scale, like a path.
     """
-    if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.tell() != 0:
+    if not isinstance(image, ImageFile.ImageFile) or image.fp is None or not image.tile or image.tell() != 0:
         return None
     file = image.fp
     try:

@@ -1,4 +1,4 @@
-"""`zoo draw curves` and `zoo draw predictions`: pictures of what was recorded, and of what engines answer."""
+"""`zoo draw curves` and `zoo draw predictions`: pictures of what was recorded, and of what engines predict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support.command import one_line
 from zoo import load
 from zoo.errors import InputError
-from zoo.learn.draw.answers import answered
+from zoo.learn.draw.cells import cell_of
 from zoo.learn.draw.curves import draw_curves, spread
 from zoo.learn.draw.metrics import read_curves
 from zoo.learn.draw.predictions import draw_predictions, open_source, predictions
@@ -100,25 +100,25 @@ def test_names_give_way_as_little_as_they_can(places, expected):
 def test_a_checkpoint_is_asked_about_its_own_test_images(run):
     source, test = open_source(run.folder / "vgg"), run.splits.test
     shown = predictions(source, count=8, seed=1)
-    for answer in shown:
-        (place,) = np.flatnonzero((test.images == answer.pixels).all(axis=(1, 2, 3)))
-        assert answer.truth == {run.splits.labels[test.targets[place]]}
-        sign = "✓" if answer.prediction.label in answer.truth else "✗"
-        assert answer.caption()[0][0].startswith(f"{sign} {answer.prediction.label}")
+    for cell in shown:
+        (place,) = np.flatnonzero((test.images == cell.pixels).all(axis=(1, 2, 3)))
+        assert cell.truth == {run.splits.labels[test.targets[place]]}
+        sign = "✓" if cell.prediction.label in cell.truth else "✗"
+        assert cell.caption()[0][0].startswith(f"{sign} {cell.prediction.label}")
     again, other = (predictions(source, count=8, seed=seed) for seed in (1, 2))
-    assert [answer.pixels.tobytes() for answer in again] == [answer.pixels.tobytes() for answer in shown]
-    assert [answer.pixels.tobytes() for answer in other] != [answer.pixels.tobytes() for answer in shown]
+    assert [cell.pixels.tobytes() for cell in again] == [cell.pixels.tobytes() for cell in shown]
+    assert [cell.pixels.tobytes() for cell in other] != [cell.pixels.tobytes() for cell in shown]
 
 
 def test_the_grid_says_what_the_engine_says(bundle_path, pictures):
     images = sorted(pictures.rglob("*7.png"))
     shown = predictions(open_source(bundle_path), images)
     engine = load(bundle_path)
-    for answer, image in zip(shown, images, strict=True):
+    for cell, image in zip(shown, images, strict=True):
         expected = engine.predict(image)
-        assert answer.truth is None
-        assert (answer.prediction.label, answer.prediction.score) == (expected.label, pytest.approx(expected.score))
-        assert answer.caption()[0][0] == f"{expected.label} {100 * expected.score:.0f} %"
+        assert cell.truth is None
+        assert (cell.prediction.label, cell.prediction.score) == (expected.label, pytest.approx(expected.score))
+        assert cell.caption()[0][0] == f"{expected.label} {100 * expected.score:.0f} %"
 
 
 def test_a_bundle_shows_the_images_of_its_self_test(bundle_path):
@@ -126,31 +126,31 @@ def test_a_bundle_shows_the_images_of_its_self_test(bundle_path):
     stored = source.own()[0]
     shown = predictions(source, count=4)
     assert len(shown) == 4
-    assert all((stored == answer.pixels).all(axis=(1, 2, 3)).any() for answer in shown)
+    assert all((stored == cell.pixels).all(axis=(1, 2, 3)).any() for cell in shown)
 
 
 def test_tags_are_ticked_crossed_and_missed():
     task, pixels = TASKS["tagging"](["boat", "cat", "dog", "sea", "sky"], 8), np.zeros((8, 8, 3), np.uint8)
     logits, target = np.float32([-9, 3, -1, 4, -9]), np.float32([1, 0.2, 0, 0.9, 1])
-    caption = [text for text, _ in answered(task, pixels, logits, target).caption()]
+    caption = [text for text, _ in cell_of(task, pixels, logits, target).caption()]
     assert caption == ["✓ sea 98 %", "✗ cat 95 %", "dog 27 %", "missed: boat +1"]
 
 
 def test_points_are_measured_against_those_that_are_marked():
     task, pixels = TASKS["keypoints"](["nose", "chin"], 16), np.zeros((16, 16, 3), np.uint8)
     nose, chin, missing = [0.0, 0.0], [0.0, 0.5], [np.nan, np.nan]
-    answer = answered(task, pixels, np.float32([*nose, *chin]), np.float32([*chin, *missing]))
-    assert answer.prediction.points.tolist() == [[7.5, 7.5], [7.5, 11.5]]
-    assert [text for text, _ in answer.caption()] == ["4.00 px"]  # a quarter of the side, of the one that is marked
-    assert "marked" in answer.key
-    unknown = answered(task, pixels, np.float32([*nose, *chin]))
+    cell = cell_of(task, pixels, np.float32([*nose, *chin]), np.float32([*chin, *missing]))
+    assert cell.prediction.points.tolist() == [[7.5, 7.5], [7.5, 11.5]]
+    assert [text for text, _ in cell.caption()] == ["4.00 px"]  # a quarter of the side, of the one that is marked
+    assert "marked" in cell.key
+    unknown = cell_of(task, pixels, np.float32([*nose, *chin]))
     assert unknown.caption() == []
     assert "marked" not in unknown.key
 
 
 def test_points_are_drawn_where_they_are(tmp_path):
     task, pixels = TASKS["keypoints"](["nose"], 64), np.zeros((64, 64, 3), np.uint8)
-    draw_predictions("face", [answered(task, pixels, np.float32([0.5, -0.5]))], tmp_path / "face.png")
+    draw_predictions("face", [cell_of(task, pixels, np.float32([0.5, -0.5]))], tmp_path / "face.png")
     drawn = np.asarray(Image.open(tmp_path / "face.png").convert("RGB")).astype(int)
     rows, columns = np.nonzero((drawn == 0).all(axis=2))  # the black picture
     orange = (drawn[..., 0] > 200) & (drawn[..., 2] < 100)

@@ -44,7 +44,7 @@ def predictions(
     count: Annotated[int, typer.Option(min=1, help="How many images, where none are named.")] = 16,
     seed: Seed = 0,
 ) -> None:
-    """A grid of pictures with what a network says about them, and whether that is true where the truth is known."""
+    """A grid of pictures with a network's predictions, and whether they are true where that is known."""
     need("matplotlib", extra="train", purpose="zoo draw")
     from zoo.learn.draw.predictions import draw_predictions, open_source
     from zoo.learn.draw.predictions import predictions as predict
@@ -52,8 +52,8 @@ def predictions(
 
     check_name(out)
     source = open_source(network)
-    answers = predict(source, images or [], count=count, seed=seed)
-    draw_predictions(source.name, answers, out, names=[image.name for image in images or []])
+    cells = predict(source, images or [], count=count, seed=seed)
+    draw_predictions(source.name, cells, out, names=[image.name for image in images or []])
     typer.echo(str(out))
 
 

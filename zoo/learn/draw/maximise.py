@@ -2,7 +2,7 @@
 
 Activation maximisation is Erhan et al. 2009, Visualizing Higher-Layer Features of a Deep Network. Left alone it finds
 noise that no camera takes. Two of the remedies in Olah et al. 2017, Feature Visualization (distill.pub), are used: the
-picture is shifted at random before each look (jitter), and the gradient's fine frequencies are turned down
+picture is shifted at random before each step (jitter), and the gradient's fine frequencies are turned down
 (preconditioning); and each step draws the picture back a little towards grey (Yosinski et al. 2015, arXiv:1506.06579).
 """
 
@@ -40,10 +40,10 @@ def maximise(
     start = GREY + NOISE * torch.randn(1, 3, size, size, generator=random)
     pictures = start.to(network.mean.device).repeat(len(channels), 1, 1, 1)
     with torch.no_grad():
-        there = _means(network, layer, pictures[:1]).shape[1]
+        known = _means(network, layer, pictures[:1]).shape[1]
     for channel in channels:
-        if not 0 <= channel < there:
-            raise InputError(f"layer '{layer}' has no channel {channel}: it has {there}, from 0 on")
+        if not 0 <= channel < known:
+            raise InputError(f"layer '{layer}' has no channel {channel}: it has {known}, from 0 on")
     reach = round(size * JITTER)
     with track(f"maximising {layer}", steps, quiet_log=True) as advance:
         for step in range(steps):
@@ -53,8 +53,8 @@ def maximise(
             (uphill,) = torch.autograd.grad(excited.sum(), shown)
             uphill = _coarse(uphill.roll([-pixels for pixels in shift], (2, 3)))
             uphill = uphill / uphill.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
-            left = 1 - step / steps
-            pictures = pictures + left * (STEP * uphill + DECAY * (GREY - pictures))
+            rest = 1 - step / steps
+            pictures = pictures + rest * (STEP * uphill + DECAY * (GREY - pictures))
             pictures = pictures.clamp(0, 255)
             advance()
     return pictures.round().to(torch.uint8).permute(0, 2, 3, 1).cpu()

@@ -1,4 +1,4 @@
-"""A grid of pictures with what a network says about them, and what is true where that is known."""
+"""A grid of pictures with a network's predictions, and with what is true where that is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from zoo.bundle.bundle import MANIFEST
 from zoo.engines import load
 from zoo.errors import InputError, missing_package
-from zoo.learn.draw.answers import Answered, answered, short
+from zoo.learn.draw.cells import Cell, cell_of, short
 from zoo.learn.draw.grid import draw_grid
 from zoo.learn.draw.style import SOFT
 from zoo.preprocess import Pixels, Preprocessing, preprocess
@@ -28,20 +28,22 @@ Own = tuple[Pixels, npt.NDArray[Any] | None]  # uint8 [N, H, W, 3], and their ta
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint's network or a bundle's engine: what a grid needs of either. `own` reads the pictures it has."""
+    """A checkpoint's network or a bundle's engine. `outputs`: uint8 [N, H, W, 3] -> float32 [N, outputs]; `own` reads
+    the pictures that came with it.
+    """
 
     name: str
     task: Task
     preprocessing: Preprocessing
-    answer: Callable[[Pixels], Floats]
+    outputs: Callable[[Pixels], Floats]
     own: Callable[[], Own]
 
 
 def open_source(path: Path) -> Source:
     """The bundle, checkpoint or folder of a checkpoint at `path`. `InputError` when it is none of them.
 
-    A checkpoint's own pictures are those it was tested on, read from where its recipe says; a bundle's are those of
-    its self-test, of which nobody wrote down what is true.
+    A checkpoint's own pictures are those it was tested on, read from where its recipe says. A bundle's are those of
+    its self-test, which have no targets.
     """
     if (path / MANIFEST).is_file():
         engine = load(path)
@@ -70,8 +72,8 @@ def open_source(path: Path) -> Source:
     return Source(about.name, teacher.task, teacher.preprocessing, teacher.answer_pixels, tested)
 
 
-def predictions(source: Source, images: Sequence[Path] = (), *, count: int = 16, seed: int = 0) -> list[Answered]:
-    """Answers to `images`, or without any to `count` of the network's own, drawn by `seed`.
+def predictions(source: Source, images: Sequence[Path] = (), *, count: int = 16, seed: int = 0) -> list[Cell]:
+    """A cell for each of `images`, or without any for `count` of the network's own, drawn by `seed`.
 
     `InputError` for an image that cannot be read, and for more than a grid holds.
     """
@@ -83,15 +85,15 @@ def predictions(source: Source, images: Sequence[Path] = (), *, count: int = 16,
         pixels, targets = source.own()
         chosen = np.random.default_rng(seed).permutation(len(pixels))[:count]
         pixels, targets = pixels[chosen], None if targets is None else targets[chosen]
-    outputs = source.answer(pixels)
+    outputs = source.outputs(pixels)
     known = repeat(None, len(pixels)) if targets is None else targets
-    return [answered(source.task, *row) for row in zip(pixels, outputs, known, strict=True)]
+    return [cell_of(source.task, *row) for row in zip(pixels, outputs, known, strict=True)]
 
 
-def draw_predictions(title: str, answers: Sequence[Answered], out: Path, *, names: Sequence[str] = ()) -> None:
-    """Write the grid, with the pictures' `names` if they have any."""
-    captions = [answer.caption() for answer in answers]
+def draw_predictions(title: str, cells: Sequence[Cell], out: Path, *, names: Sequence[str] = ()) -> None:
+    """Write the grid of cells to `out`, each below its name if `names` has one."""
+    captions = [cell.caption() for cell in cells]
     for name, caption in zip(names, captions, strict=False):
         caption.insert(0, (short(name, 24), SOFT))
-    images, draw_on = [answer.pixels for answer in answers], [answer.draw_on for answer in answers]
-    draw_grid(out, images, captions, title=title, note=answers[0].key, draw_on=draw_on)
+    images, draw_on = [cell.pixels for cell in cells], [cell.draw_on for cell in cells]
+    draw_grid(out, images, captions, title=title, note=cells[0].key, draw_on=draw_on)

@@ -1,4 +1,4 @@
-"""How an answer is shown with its picture: labels with their scores below it, or points on it."""
+"""One cell of a grid: a picture with what was predicted for it, labels with scores below it or points on it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SHOWN, WEAK = 3, 0.1  # labels of one picture; the score below which only the be
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A picture, uint8 [H, W, 3], whose answer is a ranking; `truth` are the labels that are right, None if unknown."""
+class LabelCell:
+    """A picture, uint8 [H, W, 3], and the scores of its labels; `truth`: the labels that are right, None if unknown."""
 
     pixels: Pixels
     prediction: Scores
@@ -57,8 +57,10 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Pointed:
-    """A picture whose answer is points on it, in its pixels; `truth` are the marked ones, NaN where one is not."""
+class PointCell:
+    """A picture, uint8 [H, W, 3], and the points predicted on it, in its pixels; `truth`: the marked points, NaN where
+    one was not marked, None if unknown.
+    """
 
     pixels: Pixels
     prediction: Points
@@ -87,17 +89,19 @@ class Pointed:
         axes.plot(*points.T, "+", ms=5, mec=POINT, mew=1.2, **edge)
 
 
-Answered = Labelled | Pointed
+Cell = LabelCell | PointCell
 
 
-def answered(task: Task, pixels: Pixels, output: Floats, target: npt.NDArray[Any] | None = None) -> Answered:
-    """What the `output` [outputs] for a square picture says, and the `target` that `zoo.data` has for it, if any."""
+def cell_of(task: Task, pixels: Pixels, output: Floats, target: npt.NDArray[Any] | None = None) -> Cell:
+    """The cell of a square picture, uint8 [side, side, 3], from the network's `output` for it, float32 [outputs], and
+    the `target` that `zoo.data` has for it, if any.
+    """
     side = len(pixels)
-    frame = Preprocessing.square(side), (side, side)
-    prediction = task.decode(output, *frame)
+    seen = Preprocessing.square(side), (side, side)
+    prediction = task.decode(output, *seen)
     if isinstance(prediction, Points):
-        return Pointed(pixels, prediction, None if target is None else cast(Points, task.decode(target, *frame)))
-    return Labelled(pixels, cast(Scores, prediction), None if target is None else _right(target, task.labels))
+        return PointCell(pixels, prediction, None if target is None else cast(Points, task.decode(target, *seen)))
+    return LabelCell(pixels, cast(Scores, prediction), None if target is None else _right(target, task.labels))
 
 
 def _right(target: npt.NDArray[Any], labels: Sequence[str]) -> frozenset[str]:
@@ -107,5 +111,5 @@ def _right(target: npt.NDArray[Any], labels: Sequence[str]) -> frozenset[str]:
 
 
 def short(label: str, most: int) -> str:
-    """At most so many letters of it."""
+    """The label, cut to at most `most` letters."""
     return label if len(label) <= most else f"{label[: most - 1]}…"
