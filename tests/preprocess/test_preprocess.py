@@ -114,3 +114,13 @@ def test_nobody_uses_one_decoder_alone():
                 if isinstance(node, ast.ImportFrom) and node.module:
                     names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
                 assert not {"zoo.preprocess.pillow", "zoo.preprocess.compiled"} & set(names), path
+
+
+def test_names_of_earlier_versions_still_work(pictures):
+    from zoo.images import Framing, read
+    from zoo.native import look
+
+    path = pictures / "cross" / "001.png"
+    expected, _ = preprocess(path, Preprocessing.square(16))
+    np.testing.assert_array_equal(read(path, Framing.square(16)), expected)
+    np.testing.assert_array_equal(look(path, Framing.square(16))[0], expected)
