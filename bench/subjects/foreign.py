@@ -33,8 +33,8 @@ def open_graph(case: Case) -> Subject:
     that learned with another one is packed as a bundle, which knows its own.
     """
     need("torch", extra="train", purpose="measuring somebody's ONNX file")
-    from zoo.learn.teachers.library import MEAN, STD
     from zoo.learn.teachers.onnx import Graph, files_of, parts
+    from zoo.models.library import MEAN, STD
 
     path, output = parts(str(case.subject))
     graph = Graph(path, output, MEAN, STD, None, case.device, case.threads)

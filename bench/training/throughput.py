@@ -31,7 +31,8 @@ from zoo.learn.train.batches import Batches, EpochPlan
 from zoo.learn.train.cuda_graph_step import WARM_UP
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
-from zoo.models.networks import Normalised, build
+from zoo.models.construct import build
+from zoo.models.normalisation import Normalised
 from zoo.progress import note, track
 
 PLAIN = "plain loop"

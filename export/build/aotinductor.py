@@ -30,7 +30,8 @@ from zoo.engines.torch.network import Edges
 from zoo.errors import EnvironmentProblem, InputError, missing_package
 from zoo.files import sha256
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised, evaluate
+from zoo.models.evaluate import evaluate
+from zoo.models.normalisation import Normalised
 from zoo.progress import track
 
 BATCH = (1, 8, 32)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 from zoo.preprocess import Pixels
 
 BATCH = 16

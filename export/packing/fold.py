@@ -6,7 +6,7 @@ from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from zoo.models.families.reparameterize import reparameterize
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 
 def folded(network: nn.Module) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from export.packing.activations import Seen, watch
 from zoo.errors import VerdictError
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 from zoo.preprocess import Pixels
 
 LARGEST = 65504.0  # of fp16: what is above becomes infinite

@@ -14,8 +14,9 @@ from export.packing.onnx import MAX_BATCH, OPSET, refuse_training, to_onnx
 from export.packing.parity import Floats
 from zoo.bundle.manifest import Cost
 from zoo.models.cost import cost
+from zoo.models.evaluate import evaluate
 from zoo.models.families.reparameterize import reparameterize
-from zoo.models.networks import Normalised, evaluate
+from zoo.models.normalisation import Normalised
 from zoo.preprocess import Pixels
 
 

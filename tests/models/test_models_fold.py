@@ -17,7 +17,7 @@ from zoo import models
 from zoo.graphs.model import count, to_bytes
 from zoo.models.cost import cost
 from zoo.models.families.reparameterize import Branches, reparameterize
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 

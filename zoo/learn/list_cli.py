@@ -136,9 +136,9 @@ def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: 
 def _build(model: str, knobs: dict[str, Any], size: int, classes: int, device: str = "meta") -> nn.Module:
     """A network with fresh weights, or none on torch's meta device."""
     from zoo.learn.recipe.schema import Network
-    from zoo.models import networks
+    from zoo.models.construct import build
 
-    return networks.build(Network(model=model, knobs=knobs), classes=classes, size=size, device=device)
+    return build(Network(model=model, knobs=knobs), classes=classes, size=size, device=device)
 
 
 def _knobs(settings: list[str]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from zoo.data import DataConfig
 from zoo.errors import InputError, first_line
 from zoo.files import atomic_file
 from zoo.models.config import Network
-from zoo.models.networks import Normalised, build
+from zoo.models.construct import build
+from zoo.models.normalisation import Normalised
 from zoo.schemas import first_problem
 from zoo.tasks.learning import TASKS, AnyTask
 

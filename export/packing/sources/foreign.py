@@ -27,7 +27,7 @@ from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
 from zoo.graphs.foreign import OLDEST, Face, face_of, output_of, read_graph
 from zoo.graphs.model import layer_names, opset, strip, to_bytes
-from zoo.learn.teachers.library import MEAN, STD
+from zoo.models.library import MEAN, STD
 from zoo.preprocess import Pixels
 from zoo.tasks.base import Task
 

@@ -18,9 +18,9 @@ from zoo import data
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.data import DataConfig, ImageSet
 from zoo.errors import InputError
-from zoo.learn.teachers.library import LIBRARIES, MEAN, STD, usual
 from zoo.models.config import Network
-from zoo.models.networks import build
+from zoo.models.construct import build
+from zoo.models.library import LIBRARIES, MEAN, STD, usual
 
 
 @dataclass(frozen=True)

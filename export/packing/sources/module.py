@@ -14,8 +14,9 @@ from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
 from export.packing.source import TorchSource
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.errors import InputError, first_line, nearest
-from zoo.learn.teachers.library import MEAN, STD
-from zoo.models.networks import Normalised, weights_sha256
+from zoo.models.library import MEAN, STD
+from zoo.models.normalisation import Normalised
+from zoo.models.weights import weights_sha256
 from zoo.preprocess import Preprocessing
 from zoo.tasks.base import TASKS, Task
 

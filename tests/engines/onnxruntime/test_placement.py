@@ -21,8 +21,8 @@ from export.packing.source import TorchSource
 from tests.support import cuda_nowhere
 from tests.support.places import ROOT
 from zoo.graphs.model import count, to_bytes
-from zoo.learn.teachers.library import MEAN, STD
-from zoo.models.networks import Normalised
+from zoo.models.library import MEAN, STD
+from zoo.models.normalisation import Normalised
 
 SIDE = 32
 reason = cuda_nowhere.missing()

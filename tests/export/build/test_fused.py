@@ -35,7 +35,7 @@ from export.build.fused.rewrite import rewritten  # noqa: E402
 from export.packing.fold import folded  # noqa: E402
 from export.packing.half import half  # noqa: E402
 from zoo import models  # noqa: E402
-from zoo.models.networks import Normalised  # noqa: E402
+from zoo.models.normalisation import Normalised  # noqa: E402
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

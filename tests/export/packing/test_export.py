@@ -23,7 +23,7 @@ from zoo.files import sha256
 from zoo.graphs.model import count, opset, to_bytes
 from zoo.graphs.qdq import stranded
 from zoo.models import build, checkpoint
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 from zoo.preprocess import Preprocessing
 from zoo.tasks.base import Classification, Keypoints, Tagging
 

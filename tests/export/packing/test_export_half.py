@@ -14,7 +14,8 @@ from export.packing.packing import answers_of
 from zoo.errors import VerdictError
 from zoo.graphs.model import count, weights
 from zoo.graphs.strong_types import problems
-from zoo.models.networks import Normalised, evaluate
+from zoo.models.evaluate import evaluate
+from zoo.models.normalisation import Normalised
 
 IMAGES = np.random.default_rng(0).integers(256, size=(12, 16, 16, 3), dtype=np.uint8)
 

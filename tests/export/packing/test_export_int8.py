@@ -25,7 +25,7 @@ from zoo.graphs.model import count, weights
 from zoo.graphs.qdq import join, stranded
 from zoo.graphs.strong_types import problems
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 
 @pytest.fixture(scope="module")

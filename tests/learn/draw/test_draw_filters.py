@@ -12,7 +12,7 @@ from tests.support.command import one_line
 from zoo import models
 from zoo.errors import InputError
 from zoo.learn.draw.maximise import activations, maximise
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 LAYER = "features.5"  # a BatchNorm, with a ReLU behind it that works in place
 

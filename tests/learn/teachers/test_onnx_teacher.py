@@ -19,7 +19,7 @@ from zoo.learn.teachers.choice import answers_of
 from zoo.learn.teachers.onnx import Graph, open_teacher
 from zoo.learn.train.batches import Batch, Batches
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 WEIGHTS = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)

@@ -21,7 +21,7 @@ from zoo.learn.teachers.choice import answer_everything
 from zoo.learn.teachers.soft_labels import SoftLabels
 from zoo.learn.train.batches import Batch, Batches
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 SHAPE = {"images": 5, "views": 3, "outputs": 2}
 PRINTS = {"data": "d", "view_set": "v", "teacher": "t"}

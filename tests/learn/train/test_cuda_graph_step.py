@@ -22,7 +22,8 @@ from zoo.learn.train.curves import FILE
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised, build
+from zoo.models.construct import build
+from zoo.models.normalisation import Normalised
 
 GPU = torch.cuda.is_available()
 VIEWS = CropFlip(1, flip=True)

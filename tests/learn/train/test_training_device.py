@@ -20,7 +20,8 @@ from zoo.learn.train.batches import AHEAD, Batches
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised, build
+from zoo.models.construct import build
+from zoo.models.normalisation import Normalised
 
 
 def batches_of(run, views, steps, batch=8):

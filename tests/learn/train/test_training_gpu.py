@@ -25,7 +25,8 @@ from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
 from zoo.models import checkpoint
 from zoo.models.checkpoint import About
-from zoo.models.networks import Normalised, build
+from zoo.models.construct import build
+from zoo.models.normalisation import Normalised
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 VIEWS = CropFlip(1, flip=True)

@@ -13,7 +13,7 @@ from zoo.learn.recipe.schema import Network, Training, load_recipe
 from zoo.learn.run.run import Run
 from zoo.learn.train.schedule import Plan, frozen_until, head_of
 from zoo.models import checkpoint
-from zoo.models.networks import build
+from zoo.models.construct import build
 
 
 def resnet():

@@ -25,7 +25,7 @@ ON_CPU = ("fp32", "bf16")  # many layers have no fp16 kernel there
 
 @runtime_checkable
 class HasNormalisation(Protocol):
-    """A network with its normalisation in front, as `zoo.models.networks.Normalised` is."""
+    """A network with its normalisation in front, as `zoo.models.normalisation.Normalised` is."""
 
     network: nn.Module
 

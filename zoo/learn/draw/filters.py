@@ -7,7 +7,7 @@ from pathlib import Path
 from zoo.learn.draw.grid import draw_grid
 from zoo.learn.draw.maximise import activations, maximise
 from zoo.learn.draw.style import SOFT
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 
 
 def draw_filters(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import InputError, nearest
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 from zoo.progress import track
 
 GREY, NOISE = 127.5, 8.0  # mean and deviation of the start, in levels of 0 to 255

@@ -7,7 +7,7 @@ from zoo.learn.losses.soft_part import soft_part
 from zoo.learn.recipe.schema import Recipe, Training
 from zoo.learn.teachers.onnx import GRAPHS
 from zoo.learn.train.cuda_graph_step import recorder
-from zoo.models.networks import build
+from zoo.models.construct import build
 from zoo.tasks.learning import TASKS, AnyTask
 
 ALREADY_TRAINED = ("run:", *GRAPHS)

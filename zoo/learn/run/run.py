@@ -36,7 +36,8 @@ from zoo.learn.teachers.base import Teacher as Answering
 from zoo.learn.teachers.choice import answers_of
 from zoo.learn.teachers.onnx import GRAPHS, OnnxTeacher, open_teacher
 from zoo.models import checkpoint
-from zoo.models.networks import Normalised, evaluate
+from zoo.models.evaluate import evaluate
+from zoo.models.normalisation import Normalised
 from zoo.tasks.learning import TASKS, AnyTask
 
 RECIPE, ENVIRONMENT, SPECIALISTS = "recipe.toml", "environment.json", "specialists.json"

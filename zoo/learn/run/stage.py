@@ -22,7 +22,9 @@ from zoo.learn.train import cached_features as bottleneck
 from zoo.learn.train.batches import Batches
 from zoo.models import checkpoint
 from zoo.models.checkpoint import About
-from zoo.models.networks import Normalised, build, evaluate
+from zoo.models.construct import build
+from zoo.models.evaluate import evaluate
+from zoo.models.normalisation import Normalised
 from zoo.progress import note
 from zoo.tasks.learning import AnyTask
 

@@ -20,7 +20,7 @@ from zoo.learn.train.batches import Batch
 from zoo.models import checkpoint
 from zoo.models.checkpoint import About
 from zoo.models.cost import Cost, cost
-from zoo.models.networks import weights_sha256
+from zoo.models.fingerprint import fingerprint
 from zoo.preprocess import Preprocessing
 
 
@@ -69,8 +69,8 @@ class OnlineTeacher:
 
     @property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of weights and resolution: what stored answers belong to."""
-        return weights_sha256(self.network, f"size={self.size}")
+        """Hex SHA-256 of architecture, weights, normalisation and resolution: what stored logits belong to."""
+        return fingerprint(self.network, f"size={self.size}")
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:

@@ -5,7 +5,6 @@ The features lie in the same kind of store as a teacher's answers, in half preci
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +20,8 @@ from zoo.data.views import Views
 from zoo.learn.teachers.soft_labels import SoftLabels
 from zoo.learn.train.batches import Batch, Batches
 from zoo.learn.train.schedule import head_of
-from zoo.models.networks import Normalised
+from zoo.models.fingerprint import fingerprint
+from zoo.models.normalisation import Normalised
 from zoo.progress import track
 
 BATCH = 64
@@ -66,14 +66,8 @@ class Body:
 
     @property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of the body's weights: what stored features belong to."""
-        mine = {id(tensor) for tensor in self.head.state_dict(keep_vars=True).values()}
-        digest = hashlib.sha256(b"body")
-        for name, tensor in sorted(self._network.state_dict(keep_vars=True).items()):
-            if id(tensor) not in mine:
-                digest.update(name.encode())
-                digest.update(tensor.detach().numpy().tobytes())
-        return digest.hexdigest()
+        """Hex SHA-256 of the body's architecture, weights and normalisation: what stored features belong to."""
+        return fingerprint(self._network, "body", without=self.head)
 
 
 class FeatureBatches(Batches):

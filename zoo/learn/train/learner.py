@@ -20,7 +20,7 @@ from zoo.learn.train.batches import Batch, Batches
 from zoo.learn.train.cuda_graph_step import RecordedStep, Row
 from zoo.learn.train.mixup_cutmix import Blended, blend
 from zoo.learn.train.schedule import Plan, rate_factor
-from zoo.models.networks import Normalised
+from zoo.models.normalisation import Normalised
 from zoo.tasks.learning import AnyTask
 
 

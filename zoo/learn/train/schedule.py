@@ -9,7 +9,7 @@ from torch import nn
 
 from zoo.errors import InputError, nearest
 from zoo.learn.recipe.schema import Training
-from zoo.models.networks import head_name
+from zoo.models.head import head_name
 
 
 def rate_factor(settings: Training, epoch: float) -> float:

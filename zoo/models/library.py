@@ -1,0 +1,44 @@
+"""How timm and torchvision feed their classifiers: size, crop and normalisation. No torch until one is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LIBRARIES = ("timm:", "torchvision:")
+HUB = "hub"  # in place of a file of weights: those that the library itself would download
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels scaled to 0..1
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How a library feeds its model: side in pixels, share of the resized picture that the crop keeps, channels."""
+
+    size: int
+    crop: float
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def resize(self, size: int) -> int:
+        """The short side before a crop of `size` pixels."""
+        return round(size / self.crop)
+
+
+def usual(model: str) -> Usual:
+    """What timm:NAME or torchvision:NAME says of itself; ImageNet's habits where it says nothing."""
+    library, _, name = model.partition(":")
+    if library == "torchvision":
+        from torchvision import models
+
+        try:
+            known = models.get_model_weights(name)["DEFAULT"].transforms()
+        except (KeyError, ValueError):  # no such model (`build` says so), or one without weights of its own
+            return Usual(224, 0.875, MEAN, STD)
+        size = known.crop_size[0]
+        return Usual(size, size / known.resize_size[0], known.mean, known.std)
+    import timm
+
+    if not timm.is_model(name):  # `build` says which there are
+        return Usual(224, 0.875, MEAN, STD)
+    entry = timm.get_pretrained_cfg(name)
+    return Usual(entry.input_size[1], entry.crop_pct, entry.mean, entry.std)
