@@ -17,11 +17,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import zoo
+from zoo.data.folders import pictures
 
 
 def from_folder(folder: Path) -> Iterator[np.ndarray[Any, Any]]:
     """The pictures of a folder in order of their names, as RGB frames."""
-    for path in sorted(folder.iterdir()):
+    for path in pictures(folder):
         with Image.open(path) as picture:
             yield np.asarray(picture.convert("RGB"))
 

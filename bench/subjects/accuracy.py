@@ -47,7 +47,7 @@ def read_test_set(file: Path) -> tuple[Pixels, npt.NDArray[Any]]:
 
 
 def check(source: Path, labels: Sequence[str]) -> None:
-    """Raise at once what `evaluate` would raise after an engine was loaded."""
+    """`InputError` at once for what `evaluate` could not read: an engine takes a while to load."""
     if source.suffix == TEST_SET:
         read_test_set(source)
     else:
@@ -55,12 +55,12 @@ def check(source: Path, labels: Sequence[str]) -> None:
 
 
 def evaluate(subject: Subject, source: Path) -> Accuracy:
-    """Answer every image of `source`. `VerdictError` when an answer is not a finite number."""
-    answers, targets = [], []
+    """The task's metric on all images of `source`. `VerdictError` when an output is not a finite number."""
+    found, targets = [], []
     for pixels, wanted in _batches(subject, source):
-        answers.append(subject.answer(pixels))
+        found.append(subject.answer(pixels))
         targets.append(wanted)
-    outputs = np.concatenate(answers)
+    outputs = np.concatenate(found)
     if not np.isfinite(outputs).all():
         raise VerdictError(f"{subject.engine.text} answers with NaN or infinity")
     task = subject.task

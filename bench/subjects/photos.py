@@ -25,6 +25,6 @@ def read_photos(folder: Path) -> list[bytes]:
 
 
 def in_batches(photos: Sequence[bytes], batch: int) -> list[list[bytes]]:
-    """As many batches as hold every photo once; the last is filled up from the beginning."""
+    """Batches of `batch` photos that hold each of them once; the last is filled up with the first photos."""
     count = -(-len(photos) // batch)
     return [[photos[place % len(photos)] for place in range(n * batch, (n + 1) * batch)] for n in range(count)]

@@ -9,7 +9,7 @@ import torch
 from tests.support.pictures import CLASSES, write_pictures
 from zoo.data import DataConfig, load
 from zoo.data.imageset import draw
-from zoo.data.views import CropFlip, epoch_plan
+from zoo.data.views import CropFlip, epoch_order
 from zoo.errors import InputError
 
 
@@ -113,7 +113,7 @@ def test_every_view_is_another_one():
 
 def test_an_epoch_is_a_function_of_seed_and_epoch():
     def plan(seed, epoch):
-        return epoch_plan(10, 18, batch=4, steps=5, seed=seed, epoch=epoch)
+        return epoch_order(10, 18, batch=4, steps=5, seed=seed, epoch=epoch)
 
     which, view = plan(0, 2)
     assert which.shape == view.shape == (5, 4)

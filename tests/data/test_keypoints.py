@@ -1,4 +1,4 @@
-"""Keypoints from a CSV file to an answer: the whole line, the same as for classes."""
+"""Keypoints from a CSV file to a prediction: the whole line, the same as for classes."""
 
 from __future__ import annotations
 
@@ -107,16 +107,16 @@ def test_training_finds_the_points(run):
         assert 0 < about.metrics["nme"] < 1
 
 
-def test_a_packed_network_answers_in_the_pixels_of_any_picture(run, tmp_path):
+def test_a_packed_network_predicts_in_the_pixels_of_any_picture(run, tmp_path):
     out = tmp_path / "faces.zoo"
     manifest = pack_checkpoint(run.folder / "vgg", out, splits=run.splits, test_set=tmp_path / "test.safetensors")
     assert (manifest.task, manifest.accuracy.metric, manifest.output.size) == ("keypoints", "rmse", 6)
     assert "px" in (out / "README.md").read_text()
     pixels, points = draw(np.random.default_rng(7), 24)
     large = Image.fromarray(pixels).resize((240, 240), Image.Resampling.BILINEAR)
-    answer = zoo.load(out).predict(large)
-    assert list(answer.names) == list(POINTS)
-    assert np.abs(answer.points / 10 - points).mean() < 4
+    prediction = zoo.load(out).predict(large)
+    assert list(prediction.names) == list(POINTS)
+    assert np.abs(prediction.points / 10 - points).mean() < 4
 
 
 def test_the_commands_are_the_same_for_points(run, tmp_path, zoo_command):

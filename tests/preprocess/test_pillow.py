@@ -10,7 +10,7 @@ from PIL import Image
 
 from zoo.errors import InputError
 from zoo.preprocess import Picture, Pixels, Preprocessing
-from zoo.preprocess.pillow import preprocess
+from zoo.preprocess.pillow import preprocess, upright_size
 
 SQUARE = Preprocessing.square(16)
 
@@ -53,15 +53,15 @@ def test_transparency_is_laid_over_white():
     pixels = np.dstack([gradient(), np.zeros((16, 16), np.uint8)])
     pixels[:8, :, 3] = 255
     for source in (pixels, encoded(Image.fromarray(pixels, "RGBA"), "PNG")):
-        answer = read(source, SQUARE)
-        assert np.array_equal(answer[:8], gradient()[:8])
-        assert (answer[8:] == 255).all()
+        laid = read(source, SQUARE)
+        assert np.array_equal(laid[:8], gradient()[:8])
+        assert (laid[8:] == 255).all()
 
 
 def test_cmyk_jpeg_keeps_its_colours():
     flat = np.full((16, 16, 3), (200, 60, 30), np.uint8)
-    answer = read(encoded(Image.fromarray(flat).convert("CMYK"), "JPEG", quality=100), SQUARE)
-    assert np.abs(answer.astype(int) - flat).max() <= 4
+    pixels = read(encoded(Image.fromarray(flat).convert("CMYK"), "JPEG", quality=100), SQUARE)
+    assert np.abs(pixels.astype(int) - flat).max() <= 4
 
 
 def test_exif_rotation_is_applied():
@@ -81,9 +81,20 @@ def test_short_side_is_resized_and_the_centre_cropped():
 
 def test_large_jpeg_is_decoded_small_and_never_below_the_target():
     large = Image.fromarray(gradient(256)).resize((1024, 768))
-    answer = read(encoded(large, "JPEG", quality=95), Preprocessing.square(96))
+    pixels = read(encoded(large, "JPEG", quality=95), Preprocessing.square(96))
     reference = read(large, Preprocessing.square(96))
-    assert np.abs(answer.astype(int) - reference).mean() < 2
+    assert np.abs(pixels.astype(int) - reference).mean() < 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(("orientation", "size"), [(None, (40, 30)), (3, (40, 30)), (6, (30, 40)), (8, (30, 40))])
+def test_the_size_is_that_of_the_upright_picture(tmp_path, format, orientation, size):
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    path = tmp_path / "picture"
+    path.write_bytes(encoded(Image.fromarray(gradient()).resize((40, 30)), format, exif=exif))
+    assert upright_size(path) == size == preprocess(path, SQUARE)[1]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty"])

@@ -18,7 +18,7 @@ class DataConfig(BaseModel):
     source: str = Field("folder", description="where the images come from: a name that `zoo.data.sources` knows")
     path: Path | None = Field(
         None,
-        description="folder: PATH/CLASS/*.jpg or PATH/{train,val|test}/CLASS/*.jpg; keypoints: a CSV file, or a folder "
+        description="folder: PATH/CLASS/*.jpg or PATH/{train,test|val}/CLASS/*.jpg; keypoints: a CSV file, or a folder "
         "with training.csv and test.csv; tags: the folder of the images",
     )
     points: tuple[str, ...] = Field((), description="keypoints: these points only; all that the file has if empty")

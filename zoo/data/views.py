@@ -99,7 +99,7 @@ class CropFlip:
         return Geometry(torch.ones_like(shift), shift * (2 / size), mirrored)
 
 
-def epoch_plan(
+def epoch_order(
     images: int, views: int, *, batch: int, steps: int, seed: int, epoch: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Which image and which view stands where in one epoch: two int64 [steps, batch].

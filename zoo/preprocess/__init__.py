@@ -12,9 +12,10 @@ import io
 from PIL import Image, ImageFile
 
 from zoo.preprocess import compiled, pillow
+from zoo.preprocess.pillow import upright_size
 from zoo.preprocess.preprocessing import Picture, Pixels, Preprocessing
 
-__all__ = ["Picture", "Pixels", "Preprocessing", "preprocess"]
+__all__ = ["Picture", "Pixels", "Preprocessing", "preprocess", "upright_size"]
 
 
 def preprocess(picture: Picture, preprocessing: Preprocessing) -> tuple[Pixels, tuple[int, int]]:
@@ -47,11 +48,12 @@ def _encoded(image: Image.Image) -> bytes | None:
         finally:
             file.seek(place)
         with Image.open(io.BytesIO(encoded)) as fresh:
-            untouched = (fresh.size, fresh.mode, fresh.info.get("exif")) == (
-                image.size,
-                image.mode,
-                image.info.get("exif"),
-            )
+            untouched = _facts(fresh) == _facts(image)
     except (AttributeError, OSError, ValueError):  # the file was closed, or cannot be read twice
         return None
     return encoded if untouched else None
+
+
+def _facts(image: Image.Image) -> tuple[object, ...]:
+    """What changes when somebody asks for another size, mode or orientation before anything is loaded."""
+    return image.size, image.mode, image.info.get("exif")

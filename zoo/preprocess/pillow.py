@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -18,23 +20,48 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from zoo.errors import InputError
 from zoo.preprocess.preprocessing import Picture, Pixels, Preprocessing
 
+SIDEWAYS = range(5, 9)  # orientations that swap width and height
+
 
 def preprocess(picture: Picture, preprocessing: Preprocessing) -> tuple[Pixels, tuple[int, int]]:
     """As `zoo.preprocess.preprocess`."""
     name = str(picture) if isinstance(picture, str | PathLike) else "the given image"
-    try:
+    with _named(name):
         image, full = _open(picture, preprocessing.resize)
-        image.load()  # Pillow turns a TIFF upright meanwhile, and then drops its orientation
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        image.load()
+        orientation = _orientation(image)
         if orientation in range(2, 9):  # Pillow copies the picture even where there is nothing to turn
             image = ImageOps.exif_transpose(image)
-        size = image.size if full is None else full[::-1] if orientation in range(5, 9) else full
+        size = image.size if full is None else full[::-1] if orientation in SIDEWAYS else full
         return np.asarray(_resized_and_cropped(_rgb(image), preprocessing)), size
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels of a picture that is turned upright. `InputError` when it cannot be opened."""
+    with _named(str(path)), Image.open(path) as image:
+        if image.format == "TIFF":
+            image.load()
+        width, height = image.size
+        return (height, width) if _orientation(image) in SIDEWAYS else (width, height)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What goes wrong while a picture is read, as an `InputError` that names it."""
+    try:
+        yield
     except FileNotFoundError:
         raise InputError(f"no such image: {name}") from None
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         reason = "not an image that Pillow can read" if isinstance(error, UnidentifiedImageError) else str(error)
         raise InputError(f"cannot read {name}: {reason}") from error
+
+
+def _orientation(image: Image.Image) -> object:
+    """EXIF's 1 to 8, of which 1 is upright, or whatever else the file says. A TIFF is turned upright by Pillow while it
+    is loaded, and its orientation dropped.
+    """
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
 
 
 def _open(picture: Picture, at_least: int) -> tuple[Image.Image, tuple[int, int] | None]:

@@ -1,15 +1,15 @@
-"""Which images there are, and each as the small JPEG that a teacher needs."""
+"""The images to be labelled: their names, and each as a small JPEG."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from zoo.data.folders import pictures
 from zoo.errors import InputError
-from zoo.preprocess import Preprocessing, preprocess
+from zoo.preprocess import Preprocessing, preprocess, upright_size
 
 
 def find(root: Path) -> list[str]:
@@ -30,23 +30,15 @@ def _is_text(name: str) -> bool:
 
 
 def reduced(path: Path, *, side: int, quality: int) -> bytes:
-    """The picture upright, as a JPEG whose longest side is at most `side` pixels; its metadata stays here.
+    """The picture upright, as a JPEG of `quality` (1 to 95) without metadata, whose longest side is at most `side`
+    pixels. It is never enlarged.
 
-    Raises `InputError` that names the file when it cannot be read.
+    Raises `InputError`, which names the file, when it cannot be read.
     """
-    width, height = _upright_size(path)
+    width, height = upright_size(path)
     scale = min(1.0, side / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
     pixels, _ = preprocess(path, Preprocessing(min(width, height), height, width))
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return file.getvalue()
-
-
-def _upright_size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-            return image.size[::-1] if swapped else image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None

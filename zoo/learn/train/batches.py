@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.data import ImageSet
-from zoo.data.views import Views, epoch_plan
+from zoo.data.views import Views, epoch_order
 from zoo.tasks.geometry import Geometry
 from zoo.tasks.learning import AnyTask
 
@@ -92,7 +92,7 @@ class Batches:
         """The epoch's steps: the number of each, the plan on the CPU and on the device, and the answers that were
         fetched ahead for this step.
         """
-        drawn = epoch_plan(
+        drawn = epoch_order(
             len(self.images), self.views.count, batch=self.batch, steps=self.steps, seed=self.seed, epoch=self.epoch
         )
         plan = EpochPlan(*(torch.from_numpy(column)[:, self.slice].contiguous() for column in drawn))
