@@ -6,6 +6,33 @@
     results = bench.run(cases, out="results.json", resume=True)
 
 The same objects as in `results.json`: `Results` of `Row`s. Names are imported when they are used.
+
+A case goes through these rooms and files. Each imports only itself and what this list names before it, from bottom to top:
+
+    stats       order statistics, intervals, Student's t
+    numbers     lists and names on a command line
+    cases       what is asked for: one model on one engine
+    evidence    what a row says besides times: start, energy, GPU, limit, layers
+    host        the machine that a number belongs to
+    results     `results.json`: rows with raw times, their statistics
+    inputs      random images that engines are fed with
+    clock       times by the host's clock or by the device's own
+    gpu         which GPU is meant, and its state (NVML)
+    lifeline    the child's half of `processes`
+    processes   starts a child process that never outlives its parent
+    subjects    what is measured, opened: a bundle, a network of torch, a peer, somebody's ONNX file, libzoo's loop
+    measure     times one opened case: warm-up, rounds, stop rules; energy and saturation
+    show        results as tables, a sentence, CSV, JSON of pytest-benchmark
+    roofline    the ceilings of this machine, and the least time of each row under them
+    suite       from a command line or a TOML file to a list of cases, each measured in a process
+    gate        pass, fail or inconclusive: a candidate against a baseline
+    tune        the fastest engine of a bundle that keeps its accuracy
+    campaign    many `zoo` commands, in slices, resumable
+    page        the report as one HTML page
+    history     results side by side and over time
+    training    training throughput
+    schema      JSON Schemas of the files
+    cli         `zoo bench`
 """
 
 from __future__ import annotations

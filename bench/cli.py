@@ -9,6 +9,7 @@ import typer
 
 from bench.campaign.cli import app as campaign
 from bench.gate.cli import app as gate
+from bench.history.cli import app as history
 from bench.roofline.cli import app as roofline
 from bench.show.cli import app as show
 from bench.suite.cli import app as run
@@ -17,6 +18,7 @@ from zoo.errors import need
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(run)
 app.add_typer(gate)
+app.add_typer(history)
 app.add_typer(campaign)
 app.add_typer(show)
 app.add_typer(roofline)

@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bench.cases import SCOPES, Role, Scope, Variant
+from bench.cases import SCOPES, Case, Role, Scope, Variant
 from bench.evidence import Ceilings, Embedded, Energy, Gpu, Layer, Limit, Saturation, Start
 from bench.host import Host
 from bench.stats import median, median_interval, quantile, spread
@@ -49,6 +49,13 @@ class EngineFacts(Strict):
             device=backend.device,
             threads=backend.threads,
             versions={name: str(value) for name, value in backend.versions().items()},
+        )
+
+    @classmethod
+    def asked(cls, case: Case) -> EngineFacts:
+        """What a case asks for, where nothing that was loaded can say what ran."""
+        return cls(
+            backend=case.backend, precision=case.precision, device=case.device, threads=case.threads, versions={}
         )
 
     @property
@@ -193,6 +200,25 @@ class Row(Strict):
     command: str = Field(description="measures this row again")
     timing: Timing | None
     error: str | None = Field(description="one line; set if and only if `timing` is null")
+
+    @classmethod
+    def of(cls, case: Case, batch: int, engine: EngineFacts, **found: Any) -> Self:
+        """The row of one batch size of `case`: what the case says of it, and the fields that were `found`.
+
+        Every row is made here: of an engine of ours, of libzoo's loop, and of a case that failed.
+        """
+        unknown = dict.fromkeys(("accuracy", "parameters", "macs", "bytes_on_disk", "timing", "error"))
+        return cls(
+            model=case.name,
+            role=case.role,
+            group=case.group,
+            engine=engine,
+            batch=batch,
+            scope=case.scope,
+            variant=case.variant,
+            command=case.command(),
+            **(unknown | found),
+        )
 
     @model_validator(mode="after")
     def _either(self) -> Self:

@@ -13,8 +13,10 @@ LIBRARIES = ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt", "torch")
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """How many cores this process may use; all that there are where the system keeps no process to some of them."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def cpu_model() -> str:

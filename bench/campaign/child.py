@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,9 +11,10 @@ from pathlib import Path
 
 from bench.campaign.config import Step
 from bench.campaign.state import Progress, Status
+from bench.processes import ChildProcess, python_module
 from zoo.errors import INTERRUPTED
 
-ZOO = [sys.executable, "-P", "-m", "zoo.cli"]
+ZOO = python_module("zoo.cli")
 # From Ctrl-C to the end: a training writes its last state, a suite its rows.
 GRACE = 20.0
 OVER = "the slice was over"
@@ -36,19 +35,12 @@ class Child:
         self._why: str | None = None  # it was interrupted
         with self._log.open("ab") as output:
             self._start = output.tell()
-            self._process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                start_new_session=True,
-            )
+            self._process = ChildProcess(words, output=output, environment=environment)
 
     def ended(self, seconds: float | None) -> bool:
         """Whether it has ended; waits for that so long at most, None: as long as it takes."""
         try:
-            self._process.wait(timeout=seconds)
+            self._process.popen.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             return False
         return True
@@ -56,30 +48,29 @@ class Child:
     def interrupt(self, why: str) -> None:
         """What Ctrl-C does. `close` waits until it has written things down."""
         self._why = why
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGINT)
+        self._process.signal(signal.SIGINT)
 
     def close(self) -> Progress:
         """The step's progress now that its process is over; whatever is left of its group is killed."""
         if self._why is not None:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=GRACE)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        status, reason = self._verdict(self._process.wait())
+                self._process.popen.wait(timeout=GRACE)
+        status, reason = self._verdict(self._process.end())
         spent = self.before.seconds * (self.before.status == "cut") + time.monotonic() - self._began
         slices = self.before.slices + 1
         return Progress(status=status, command=self.step.text, seconds=round(spent, 1), slices=slices, reason=reason)
 
     def _verdict(self, code: int) -> tuple[Status, str | None]:
         missing = [path for path in self.step.makes if not path.exists()]
+        if code in self.step.accepts and not missing:
+            return "done", None  # also when it was interrupted, and came to its end in the time that it had left
         if self._why is not None or code == INTERRUPTED:
             if self.step.resumed is not None or self._why != OVER:
                 return "cut", self._why or "interrupted"
             return "failed", "it does not fit into a slice, and cannot be continued: take a longer one"
         if code not in self.step.accepts:
             return "failed", f"exit {code}: {_last_line(self._log, self._start)}"
-        return ("failed", f"it ended well and did not make {missing[0]}") if missing else ("done", None)
+        return "failed", f"it ended well and did not make {missing[0]}"
 
 
 def _expanded(words: Sequence[str]) -> list[str]:

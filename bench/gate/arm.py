@@ -7,18 +7,17 @@ import os
 import random
 import select
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from bench.gate.child import Job, Ready, Turn
+from bench.processes import ChildProcess, python_module
 from bench.suite.runner import reason_of_end
 from zoo.errors import ZooError
 
-# -P: a folder called `bench` in the working directory is not ours.
-CHILD = [sys.executable, "-P", "-m", "bench.gate.child"]
+CHILD = python_module("bench.gate.child")
 # The largest networks load in a minute or two; what says nothing for ten hangs.
 PATIENCE = 600.0
 # The size of the environment moves the stack, and with it which data share a cache line: up to some percent of the time
@@ -42,13 +41,12 @@ class ArmProcess:
         self._buffer = b""
         try:
             with log.open("wb") as output:
-                self._process = subprocess.Popen(
+                self._child = ChildProcess(
                     [*CHILD, str(theirs)],
+                    output=output,
                     stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[theirs],
-                    env=os.environ | {"ZOO_GATE_PADDING": "x" * draw.randrange(PADDING)},
+                    environment={"ZOO_GATE_PADDING": "x" * draw.randrange(PADDING)},
+                    descriptors=[theirs],
                 )
         except BaseException:
             os.close(ours)
@@ -67,12 +65,16 @@ class ArmProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()  # a no-op once it has ended
-        self._process.wait()
-        if self._process.stdin and not self._process.stdin.closed:
-            with suppress(OSError):  # a line that a dead child never took
-                self._process.stdin.close()
+        self._child.end()
+        with suppress(OSError):  # a line that a dead child never took
+            self._orders.close()
         os.close(self._replies)
+
+    @property
+    def _orders(self) -> IO[bytes]:
+        """The child's stdin."""
+        assert self._child.popen.stdin is not None
+        return self._child.popen.stdin
 
     def ready(self) -> Ready:
         """Wait until it is loaded and warm."""
@@ -86,16 +88,14 @@ class ArmProcess:
 
     def finish(self) -> int:
         """End it; its peak memory in bytes."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._orders.close()
         peak: int = self._hear()["peak_bytes"]
         return peak
 
     def _say(self, line: str) -> None:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(f"{line}\n".encode())
-            self._process.stdin.flush()
+            self._orders.write(f"{line}\n".encode())
+            self._orders.flush()
         except BrokenPipeError:
             self._hear()  # it has ended, and may have said why
 
@@ -106,7 +106,7 @@ class ArmProcess:
                 raise ArmError(f"{self._name}: no answer for {PATIENCE:.0f} seconds")
             part = os.read(self._replies, 2**16)
             if not part:
-                raise ArmError(f"{self._name}: {reason_of_end(self._process.wait(), self._log)}")
+                raise ArmError(f"{self._name}: {reason_of_end(self._child.popen.wait(), self._log)}")
             self._buffer += part
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer = json.loads(line)

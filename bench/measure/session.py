@@ -22,8 +22,9 @@ from bench.measure.energy import energy, rapl, unknown
 from bench.measure.saturate import saturate
 from bench.results import Row
 from bench.subjects.accuracy import evaluate
+from bench.subjects.opening import open_subject
 from bench.subjects.photos import in_batches, read_photos
-from bench.subjects.subject import Subject, open_subject
+from bench.subjects.subject import Subject
 from zoo.errors import InputError
 
 # A profile's median needs a few runs; ten are a short pass even for a teacher.
@@ -76,25 +77,19 @@ def rows(case: Case, clock: Clock = time.perf_counter_ns) -> Iterator[Row]:
             whole=bool(photos),
             watch=state,
         )
-        row = Row(
-            model=case.name,
-            role=case.role,
-            group=case.group,
-            engine=subject.engine.model_copy(update={"device": case.device}),
-            batch=batch,
-            scope=case.scope,
+        row = Row.of(
+            case,
+            batch,
+            subject.engine.model_copy(update={"device": case.device}),
             accuracy=accuracy,
             parameters=subject.parameters,
             macs=subject.macs,
             bytes_on_disk=subject.bytes_on_disk,
             peak_memory=None if accuracy else peak_memory(),
             top=top or None,
-            variant=case.variant,
             start=None if timed else start,
             gpu=None if state is None else state.seen(),
-            command=case.command(),
             timing=timing,
-            error=None,
         )
         timed.append(row)
         yield row

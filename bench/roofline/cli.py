@@ -42,6 +42,6 @@ def roofline(
         path = store.keep(host, known)
     if known is None:
         raise InputError("this machine's ceilings were not measured: zoo bench roofline")
-    typer.echo(known.to_json().rstrip() if as_json else report(known))
+    typer.echo(known.model_dump_json(indent=2, by_alias=True) if as_json else report(known))
     if not (show or as_json):
         typer.echo(f"\nKept for `zoo bench run` in {path}")

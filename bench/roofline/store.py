@@ -16,9 +16,8 @@ from pydantic import Field
 
 from bench.evidence import Bandwidth, Ceilings, Rate
 from bench.host import Host
-from zoo.errors import InputError
-from zoo.files import cache_folder, write_text
-from zoo.schemas import Strict, read_json
+from zoo.machine_store import MachineStore
+from zoo.schemas import Strict
 
 SCHEMA: Final = "zoo.ceilings/1"
 One = TypeVar("One", Rate, Bandwidth)
@@ -37,45 +36,28 @@ class Known(Strict):
     libraries: dict[str, str] = Field(description="of the last measurement")
     ceilings: Ceilings
 
-    def to_json(self) -> str:
-        """The text of the file."""
-        return self.model_dump_json(indent=2, by_alias=True) + "\n"
 
-
-def place(host: Host) -> Path:
-    """The file of this host, whether there is one or not: `distilzoo/ceilings/` in the user's cache."""
-    return cache_folder() / "ceilings" / f"{host.fingerprint[:32]}.json"
+STORE = MachineStore("ceilings", Known, SCHEMA, log)
 
 
 def find(host: Host) -> Known | None:
     """What is known of this host; None, with a line in the log where there is a file of no use."""
-    try:
-        path = place(host)
-        if not path.exists():
-            return None
-        known = read_json(path, Known, SCHEMA, missing="")
-    except (InputError, OSError, RuntimeError) as error:  # the last: a user without a home
-        log.warning("this machine's ceilings are ignored: %s", error)
-        return None
-    if known.fingerprint != host.fingerprint:
-        log.warning("this machine's ceilings are ignored: %s is of another machine (%s)", path, known.host)
-        return None
-    return known
+
+    def objection(known: Known) -> str:
+        same = known.fingerprint == host.fingerprint
+        return "" if same else f"{STORE.place(host.fingerprint)} is of another machine ({known.host})"
+
+    return STORE.find(lambda: host.fingerprint, "this machine's ceilings are ignored", objection=objection)
 
 
 def keep(host: Host, known: Known) -> Path:
     """Write the file; returns its path."""
-    path = place(host)
-    write_text(path, known.to_json())
-    return path
+    return STORE.keep(host.fingerprint, known)
 
 
 def forget(host: Host) -> bool:
     """Remove the file; False when there was none."""
-    path = place(host)
-    there = path.exists()
-    path.unlink(missing_ok=True)
-    return there
+    return STORE.forget(host.fingerprint)
 
 
 def joined(before: Known | None, now: Known) -> Known:

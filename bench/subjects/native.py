@@ -59,20 +59,17 @@ def rows(case: Case) -> Iterator[Row]:
         found = _run(case, batch, photos)
         timing, embedded = _times(found, case, batch)
         ran, opening = found["engine"], _opening(found["open"])
-        yield Row(
-            model=case.name,
-            role=case.role,
-            group=case.group,
-            engine=EngineFacts(
-                backend=case.backend,
-                precision=case.precision,
-                device=ran["device"],
-                threads=ran["threads"],
-                versions={"libzoo": found["version"], "runtime": ran["runtime"]},
-            ),
-            batch=batch,
-            scope=case.scope,
-            accuracy=None,
+        engine = EngineFacts(
+            backend=case.backend,
+            precision=case.precision,
+            device=ran["device"],
+            threads=ran["threads"],
+            versions={"libzoo": found["version"], "runtime": ran["runtime"]},
+        )
+        yield Row.of(
+            case,
+            batch,
+            engine,
             parameters=bundle.manifest.cost.parameters,
             macs=bundle.manifest.cost.macs,
             bytes_on_disk=graph.stat().st_size,
@@ -81,9 +78,7 @@ def rows(case: Case) -> Iterator[Row]:
             start=Start(load_ms=opening.load_ms, first_call_ms=opening.first_call_ms),
             saturation=_saturation(found, batch),
             embedded=embedded,
-            command=case.command(),
             timing=timing,
-            error=None,
         )
 
 

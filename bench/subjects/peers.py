@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from bench.cases import PIPELINE, Case
 from bench.results import EngineFacts
+from bench.subjects.foreign import network_of
 from bench.subjects.subject import Answer, Subject, predictor, preprocess_many, torch_for, weight_bytes
 from zoo.bundle.manifest import Executed
 from zoo.engines import Bundle
@@ -96,8 +97,6 @@ def _pipeline(case: Case) -> Subject:
     import onnxruntime
     from PIL import Image
     from torchvision import transforms
-
-    from bench.subjects.foreign import network_of
 
     network = network_of(case)
     about, preprocessing = network.about, network.preprocessing

@@ -1,6 +1,6 @@
-"""What a case measures, opened: functions from pixels or pictures to answers, and the facts that its row states.
+"""What a case measures once it is opened: functions from pixels or pictures to outputs, and the facts of its row.
 
-Only what the case needs is imported: torch for a checkpoint, one runtime for a bundle.
+`bench.subjects.opening` opens the subject of a case; each kind of subject is made in a file of its own.
 """
 
 from __future__ import annotations
@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.cases import CHECKPOINT_PEERS, COMPILED, GRAPH_PEERS, ONNX, TORCH, Case, is_engine
+from bench.cases import Case
 from bench.clock import Compute
 from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
-from zoo.errors import InputError, VerdictError, missing_package, need
+from zoo.errors import InputError, missing_package
 from zoo.preprocess import Pixels, Preprocessing, preprocess
 from zoo.tasks.base import Task
-
-if TYPE_CHECKING:
-    from zoo.engines import Engine
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Recognise = Callable[[Sequence[bytes]], object]
@@ -52,109 +49,6 @@ class Subject:
     layers: Layered | None = None
     shareable: bool = True
     selftest: Callable[[], None] = lambda: None
-
-
-def open_subject(case: Case) -> Subject:
-    """Load what `case` names. Raises the errors of `zoo.load`, or of the checkpoint's reader; `InputError` also when it
-    cannot be measured in the case's scope or variant.
-    """
-    if case.variant == "cuda-graph" and not (is_engine(case.backend) or case.backend in TORCH):
-        raise InputError(f"{case.backend} is measured as its users call it: leave cuda-graph out")
-    subject = _open(case)
-    if case.scope == "compute" and subject.compute is None:
-        reason = (
-            "a CPU has no memory apart from the host's: scope call is all that it takes"
-            if case.device == "cpu"
-            else "it does not say what the GPU alone takes: measure scope call"
-        )
-        raise InputError(f"{case.backend} on {case.device} has no scope compute: {reason}")
-    return subject
-
-
-def _open(case: Case) -> Subject:
-    if case.foreign == ONNX:
-        from bench.subjects.foreign import open_graph
-
-        return open_graph(case)
-    if case.backend in TORCH:
-        return _torch(case)
-    if case.backend in GRAPH_PEERS or case.backend in CHECKPOINT_PEERS:
-        from bench.subjects.peers import open_peer
-
-        return open_peer(case)
-    return _bundle(case)
-
-
-def _bundle(case: Case) -> Subject:
-    from zoo.engines import load, selftest
-
-    engine = load(
-        case.subject,
-        backend=case.backend,
-        precision=case.precision,
-        device=case.device,
-        threads=case.threads,
-        cuda_graph=case.variant == "cuda-graph",
-    )
-
-    def check() -> None:
-        if not (outcome := selftest.check(engine)).passed:
-            raise VerdictError(
-                f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
-            )
-
-    manifest = engine.bundle.manifest
-    preprocessing = manifest.input.preprocessing
-    return Subject(
-        answer=engine,
-        recognise=lambda pictures: _predict(engine, pictures),
-        decide=lambda pictures: engine(preprocess_many(pictures, preprocessing)[0]),
-        task=engine.task,
-        preprocessing=preprocessing,
-        engine=EngineFacts.of(engine.backend, case.precision),
-        parameters=manifest.cost.parameters,
-        macs=manifest.cost.macs,
-        bytes_on_disk=manifest.files[manifest.graphs[engine.graph].file].bytes,
-        compute=getattr(engine.backend, "compute_seconds", None),
-        layers=getattr(engine.backend, "layer_times", None),
-        selftest=check,
-    )
-
-
-def _predict(engine: Engine, pictures: Sequence[bytes]) -> object:
-    """As an app does it: one picture by itself, several together."""
-    if len(pictures) == 1:
-        return engine.predict(pictures[0])
-    return list(engine.predict_many(pictures, batch=len(pictures)))
-
-
-def _torch(case: Case) -> Subject:
-    """A checkpoint, in eager mode or compiled."""
-    need("torch", extra="train", purpose="measuring a checkpoint")
-    from bench.subjects.foreign import network_of
-    from zoo.engines.torch.network import Served
-
-    network = network_of(case)
-    served = Served(
-        network.network,
-        compile=case.backend == COMPILED,
-        precision=case.precision,
-        device=case.device,
-        threads=case.threads,
-        cuda_graph=case.variant == "cuda-graph",
-    )
-    return Subject(
-        answer=served.run,
-        recognise=predictor(served.run, network.task, network.preprocessing),
-        decide=lambda pictures: served.run(preprocess_many(pictures, network.preprocessing)[0]),
-        task=network.task,
-        preprocessing=network.preprocessing,
-        engine=EngineFacts.of(served, case.precision).model_copy(update={"backend": case.backend}),
-        parameters=network.cost.parameters,
-        macs=network.cost.macs,
-        bytes_on_disk=weight_bytes(case.subject),
-        compute=getattr(served, "compute_seconds", None),
-    )
 
 
 def preprocess_many(pictures: Sequence[bytes], preprocessing: Preprocessing) -> tuple[Pixels, list[tuple[int, int]]]:

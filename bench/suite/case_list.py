@@ -212,7 +212,7 @@ def _asked(asked: Sequence[str]) -> list[str]:
     if asked:
         return [known(name, (*BACKENDS, *NATIVE), "backend") for name in asked]
     present = [name for name in BACKENDS if name not in BUILT and installed(name)]
-    for name in BACKENDS.keys() - set(present) - BUILT:
+    for name in (name for name in BACKENDS if name not in present and name not in BUILT):
         note(f"{name} is not installed and is left out")
     if not present:
         raise EnvironmentProblem(f"no backend is installed; there are: {', '.join(BACKENDS)}")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 
 from bench.cases import HUB, Case
+from bench.processes import ChildProcess, python_module
 from zoo.errors import EnvironmentProblem, InputError, ZooError
 from zoo.progress import track
 
@@ -20,13 +21,12 @@ def fetch(cases: Iterable[Case]) -> None:
     `EnvironmentProblem` when they cannot be fetched.
     """
     for model in dict.fromkeys(case.foreign for case in cases if case.foreign and str(case.subject) == HUB):
-        with track(f"the weights of {model}", total=1):
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", "bench.suite.fetch", model], capture_output=True, text=True, check=False
-            )
-        if done.returncode:
-            lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-            kind = InputError if done.returncode == InputError.exit_code else EnvironmentProblem
+        command = [*python_module("bench.suite.fetch"), model]
+        with track(f"the weights of {model}", total=1), ChildProcess(command, output=subprocess.PIPE) as child:
+            said, _ = child.popen.communicate()
+        if status := child.popen.returncode:
+            lines = said.decode("utf-8", "replace").strip().splitlines()
+            kind = InputError if status == InputError.exit_code else EnvironmentProblem
             raise kind(lines[-1] if lines else f"the weights of {model} cannot be fetched")
 
 

@@ -7,7 +7,6 @@ in a system call while a child measures. A child that crashes is a row with the 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from bench.cases import Case
 from bench.gpu import BUSY, find, is_gpu
 from bench.host import this_host
+from bench.processes import ChildProcess, python_module
 from bench.results import SCHEMA, EngineFacts, Results, Row
 from bench.roofline.rows import Floors
 from bench.suite.collect import Collection, turns
@@ -29,8 +29,7 @@ from zoo import __version__
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.progress import note, track
 
-# -P: a folder called `bench` in the working directory is not ours.
-CHILD = [sys.executable, "-P", "-m", "bench.measure.child"]
+CHILD = python_module("bench.measure.child")
 
 OnCase = Callable[[Case, Sequence[Row]], None]
 
@@ -129,19 +128,10 @@ def measure_case(case: Case, rows: list[Row]) -> None:
 def _child(case: Case, report: Path, log: Path, environment: Mapping[str, str]) -> int:
     """The child's exit status, negative for a signal. It never outlives this call."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*CHILD, str(report)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-        )
-        try:
-            process.communicate(case.model_dump_json().encode())
-        finally:
-            process.kill()  # a no-op once it has ended
-            process.wait()
-    return process.returncode
+        command = [*CHILD, str(report)]
+        with ChildProcess(command, output=output, stdin=subprocess.PIPE, environment=environment) as child:
+            child.popen.communicate(case.model_dump_json().encode())
+    return child.popen.returncode
 
 
 def _read(report: Path) -> tuple[list[Row], str | None]:
@@ -172,22 +162,4 @@ def reason_of_end(status: int, log: Path) -> str:
 
 
 def _failed(case: Case, batch: int, reason: str) -> Row:
-    asked = EngineFacts(
-        backend=case.backend, precision=case.precision, device=case.device, threads=case.threads, versions={}
-    )
-    return Row(
-        model=case.name,
-        role=case.role,
-        group=case.group,
-        engine=asked,
-        batch=batch,
-        scope=case.scope,
-        variant=case.variant,
-        accuracy=None,
-        parameters=None,
-        macs=None,
-        bytes_on_disk=None,
-        command=case.command(),
-        timing=None,
-        error=reason,
-    )
+    return Row.of(case, batch, EngineFacts.asked(case), error=reason)

@@ -37,7 +37,7 @@ def lines() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             found.append(record.getMessage())
 
-    handler, log = Keep(), logging.getLogger("zoo.engines")
+    handler, log = Keep(), logging.getLogger("zoo")
     log.addHandler(handler)
     yield found
     log.removeHandler(handler)

@@ -17,10 +17,10 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from zoo.bundle.bundle import MANIFEST, Bundle
-from zoo.errors import InputError
-from zoo.files import cache_folder, sha256, write_text
+from zoo.files import sha256
 from zoo.machine import cores, cpu_model, libraries
-from zoo.schemas import Strict, read_json
+from zoo.machine_store import MachineStore
+from zoo.schemas import Strict
 
 SCHEMA: Final = "zoo.tuned/1"
 Aim = Literal["latency", "throughput"]
@@ -57,6 +57,9 @@ class Choice(Strict):
         return f"{self.backend} {self.precision}, {threads}, batch {self.batch}"
 
 
+STORE = MachineStore("tuned", Choice, SCHEMA, log)
+
+
 def machine() -> str:
     """The part of this machine that no update changes."""
     return f"{platform.machine()}, {cpu_model()}, {cores()} cores"
@@ -67,53 +70,33 @@ def identity(bundle: Bundle) -> str:
     return sha256(bundle.path / MANIFEST)
 
 
-def folder() -> Path:
-    """Where choices are kept: `distilzoo/tuned` in the user's cache."""
-    return cache_folder() / "tuned"
-
-
-def place(bundle: Bundle) -> Path:
-    """The file of this bundle's choice on this machine, whether there is one or not."""
-    key = hashlib.sha256(f"{identity(bundle)}\n{machine()}".encode()).hexdigest()
-    return folder() / f"{key[:32]}.json"
+def key(bundle: Bundle) -> str:
+    """What the choice belongs to: the content of the bundle and this machine, as hex SHA-256."""
+    return hashlib.sha256(f"{identity(bundle)}\n{machine()}".encode()).hexdigest()
 
 
 def keep(bundle: Bundle, choice: Choice) -> Path:
     """Write the choice; returns its file."""
-    path = place(bundle)
-    write_text(path, choice.model_dump_json(indent=2, by_alias=True) + "\n")
-    return path
+    return STORE.keep(key(bundle), choice)
 
 
 def forget(bundle: Bundle) -> bool:
     """Remove the choice; False when there was none."""
-    path = place(bundle)
-    there = path.exists()
-    path.unlink(missing_ok=True)
-    return there
+    return STORE.forget(key(bundle))
 
 
 def find(bundle: Bundle) -> Choice | None:
     """The choice that fits this bundle and this machine as they are now."""
-    try:
-        path = place(bundle)
-        if not path.exists():
-            return None
-        choice = read_json(path, Choice, SCHEMA, missing="")
-    except (InputError, OSError, RuntimeError) as error:  # the last: a user without a home
-        log.warning("the tuned choice of %s is ignored: %s", bundle.path, error)
-        return None
-    if changed := _changed(choice.libraries, libraries()):
-        log.warning("the tuned choice of %s is ignored: %s since; `zoo tune` measures again", bundle.path, changed)
-        return None
-    return choice
+    ignored = f"the tuned choice of {bundle.path} is ignored"
+    return STORE.find(lambda: key(bundle), ignored, objection=lambda choice: _changed(choice.libraries, libraries()))
 
 
 def _changed(before: dict[str, str], now: dict[str, str]) -> str:
-    """Which library is another one than `before`, in words; empty when none is."""
+    """Which library has changed since `before`, and what to do; empty when none has."""
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
-            return f"{name} went from {before.get(name, 'not installed')} to {now.get(name, 'not installed')}"
+            versions = f"{before.get(name, 'not installed')} to {now.get(name, 'not installed')}"
+            return f"{name} went from {versions} since; `zoo tune` measures again"
     return ""
 
 

@@ -22,7 +22,8 @@ from tests.support.tiny import tiny_bundle
 from zoo.errors import Inconclusive, InputError, VerdictError
 
 # A `zoo` whose commands do little: `write FILE TEXT`, `fail WORDS`, and `count FILE N`, which takes a tenth of a second
-# for each number, leaves what it has when interrupted, and goes on from there with --resume.
+# for each number, leaves what it has when interrupted, and goes on from there with --resume; and `end FILE`, which
+# waits to be interrupted, and then comes to its end.
 COMMANDS = """
 import pathlib, sys, time
 word, first, *rest = sys.argv[1:]
@@ -44,6 +45,11 @@ elif word == "count":
         file.with_suffix(".part").write_text(str(done))
         sys.exit(130)
     file.write_text(str(done))
+elif word == "end":
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        file.write_text("whole")
 elif word == "meet":  # its own FILE, that of another, and where both say when they begin and end
     def say(what):
         with open(rest[1], "a") as diary:
@@ -241,6 +247,15 @@ def test_what_does_not_fit_into_a_slice_goes_on_in_the_next(tmp_path: Path) -> N
     assert (found["long"].status, found["long"].slices, found["whole"].status) == ("done", 2, "waiting")
     assert (out / "long").read_text() == "25"
     assert Runner("try", planned(tmp_path, toml), out, seconds=running.GRACE + 8).run()["whole"].status == "done"
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize("more", ["", 'resumed = "--resume"\n'])
+def test_a_step_that_comes_to_its_end_in_the_time_that_an_interruption_leaves_is_done(tmp_path: Path, more) -> None:
+    toml = 'about = ""\n' + step("long", "end {out}/long", "{out}/long", 1, more=more)
+    found = Runner("try", planned(tmp_path, toml), tmp_path / "out", seconds=running.GRACE + 1).run()
+    assert (found["long"].status, found["long"].reason) == ("done", None)
+    assert (tmp_path / "out/long").read_text() == "whole"
 
 
 @pytest.mark.usefixtures("commands")

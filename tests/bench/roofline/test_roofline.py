@@ -93,7 +93,7 @@ def test_the_command_measures_keeps_shows_and_forgets(
     assert {one.threads for one in (*kept.ceilings.rates, *kept.ceilings.bandwidths)} == {1}
 
     zoo_bench("roofline", "--show", "--json")
-    assert json.loads(capsys.readouterr().out) == json.loads(kept.to_json())
+    assert json.loads(capsys.readouterr().out) == kept.model_dump(mode="json", by_alias=True)
     zoo_bench("roofline", "--forget")
     assert "forgotten" in capsys.readouterr().out
     zoo_bench("roofline", "--forget")
@@ -153,13 +153,13 @@ def test_another_gpu_replaces_what_the_old_one_reached(host: Host) -> None:
     ],
 )
 def test_a_file_of_no_use_is_ignored_with_a_line(host: Host, lines: list[str], text: str, says: str) -> None:
-    data = json.loads(known(host).to_json())
+    data = known(host).model_dump(mode="json", by_alias=True)
     if text == "foreign":
         text = json.dumps(data | {"fingerprint": "0" * 64})
     if text == "extra":
         text = json.dumps(data | {"surprise": 1})
-    store.place(host).parent.mkdir(parents=True)
-    store.place(host).write_text(text)
+    store.STORE.place(host.fingerprint).parent.mkdir(parents=True)
+    store.STORE.place(host.fingerprint).write_text(text)
     assert store.find(host) is None
     assert len(lines) == 1
     assert says in lines[0]

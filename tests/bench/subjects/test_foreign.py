@@ -14,7 +14,7 @@ import bench
 from bench.cases import Limits
 from bench.cli import app
 from bench.subjects.accuracy import evaluate
-from bench.subjects.subject import open_subject
+from bench.subjects.opening import open_subject
 from bench.suite.case_list import plan
 from bench.suite.choices import Choices
 from tests.support.tiny import GRAPH, LABELS, colour_folder
