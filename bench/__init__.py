@@ -7,7 +7,7 @@
 
 The same objects as in `results.json`: `Results` of `Row`s. Names are imported when they are used.
 
-A case goes through these rooms and files. Each imports only itself and what this list names before it, from bottom to top:
+The rooms and files, from bottom to top; each imports only itself and what stands before it in this list:
 
     stats       order statistics, intervals, Student's t
     numbers     lists and names on a command line

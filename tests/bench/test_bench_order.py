@@ -39,7 +39,7 @@ def imported(path: Path) -> set[str]:
 def order() -> list[str]:
     """The rooms from bottom to top, as the package's docstring lists them."""
     assert bench.__doc__ is not None
-    lines = [line.split() for line in bench.__doc__.partition("from bottom to top")[2].splitlines()]
+    lines = [line.split() for line in bench.__doc__.partition("in this list:")[2].splitlines()]
     return [words[0] for words in lines if len(words) > 1 and words[0].isidentifier() and words[0].islower()]
 
 
