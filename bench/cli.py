@@ -71,15 +71,15 @@ def training(
     import json
 
     need("lightning", "torch", extra="train", purpose="training")
-    from bench.training.throughput import paces
+    from bench.training.throughput import training_throughput
     from zoo.learn.recipe.schema import load_recipe
 
     loaded = load_recipe(recipe, set_)
-    found = paces(loaded, loaded.named([student] if student else [])[0], steps=steps, rounds=rounds)
+    found = training_throughput(loaded, loaded.named([student] if student else [])[0], steps=steps, rounds=rounds)
     alone = found[0]
     if as_json:
-        typer.echo(json.dumps({pace.way: pace.rounds for pace in found}, indent=2))
+        typer.echo(json.dumps({each.way: each.rounds for each in found}, indent=2))
         return
-    for pace in found:
-        low, middle, high = pace.ratio(alone)
-        typer.echo(f"{pace.way:<10} {pace.median:9.1f} images/s  {middle:.3f} of no teacher ({low:.3f} to {high:.3f})")
+    for each in found:
+        low, middle, high = each.ratio(alone)
+        typer.echo(f"{each.way:<10} {each.median:9.1f} images/s  {middle:.3f} of no teacher ({low:.3f} to {high:.3f})")

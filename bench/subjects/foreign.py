@@ -14,13 +14,13 @@ from zoo.preprocess import Preprocessing
 from zoo.tasks.base import TASKS
 
 if TYPE_CHECKING:
-    from zoo.learn.teachers.base import TorchTeacher
+    from zoo.models.eager import EagerNetwork
 
 
-def network_of(case: Case) -> TorchTeacher:
+def network_of(case: Case) -> EagerNetwork:
     """The torch network of a case: a checkpoint of ours, or timm:NAME or torchvision:NAME with its weights."""
     if case.foreign is None:
-        from zoo.learn.teachers.base import from_checkpoint
+        from zoo.models.eager import from_checkpoint
 
         return from_checkpoint(case.subject)
     from zoo.learn.teachers.library import from_library

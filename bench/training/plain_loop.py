@@ -1,9 +1,9 @@
-"""The training loop of most research code on distillation, stated again to be measured against.
+"""The training loop of most research code on distillation, written again as a baseline.
 
-Worker processes that augment one picture at a time with torchvision, batches in NCHW and fp32, a teacher that is asked
-in every step, the loss read back in every step, nothing compiled, no fused optimiser. It has what the loops of
-mdistiller (engine/trainer.py) and torchdistill have in common, and none of their code. Networks, losses, weights and
-batch are those of the other ways; only the loop differs.
+Worker processes augment one picture at a time with torchvision, batches are NCHW and fp32, the teacher runs in every
+step, the loss is read back in every step, nothing is compiled, and the optimiser is not fused. The loops of mdistiller
+(engine/trainer.py) and torchdistill have that in common; none of their code is used. Networks, losses, weights and
+batch size are those of the other ways: only the loop differs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from zoo.learn.recipe.schema import Training
 from zoo.machine import cores
 from zoo.tasks.learning import AnyTask
 
-WORKERS = 8  # mdistiller's default; fewer where a machine has not so many cores
+WORKERS = 8  # mdistiller's default; fewer on a machine with fewer cores
 
 
-class _Pictures(Dataset[tuple[Tensor, Any]]):
+class _Augmented(Dataset[tuple[Tensor, Any]]):
     """One picture at a time, augmented at random as the recipe's views are drawn: float [3, H, W] and its target."""
 
     def __init__(self, images: ImageSet, data: DataConfig, length: int) -> None:
@@ -70,12 +70,12 @@ class PlainLoop:
         self._teacher = teacher.to(memory_format=torch.contiguous_format).to(self._device).eval()
         self._task, self._soft, self._settings, self._size = task, soft, settings, teacher_size
 
-    def run(self, images: ImageSet, data: DataConfig, moments: Callable[[int], object], *, steps: int) -> float:
-        """Train for `steps` steps, calling `moments(step)` before each one and after the last. The mean loss."""
+    def run(self, images: ImageSet, data: DataConfig, before_step: Callable[[int], object], *, steps: int) -> float:
+        """Train for `steps` steps, calling `before_step(number)` before each one and after the last; the mean loss."""
         settings, device = self._settings, self._device
         workers = min(WORKERS, cores())
         loader = DataLoader(
-            _Pictures(images, data, steps * settings.batch),
+            _Augmented(images, data, steps * settings.batch),
             batch_size=settings.batch,
             shuffle=True,
             num_workers=workers,
@@ -90,20 +90,20 @@ class PlainLoop:
         before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
         try:
             for step, (pixels, targets) in enumerate(loader):
-                moments(step)
+                before_step(step)
                 shown = pixels.float().to(device, non_blocking=True)
                 wanted = targets.to(device, non_blocking=True)
                 every = torch.ones(len(wanted), dtype=torch.bool, device=device)
                 output = self._student(shown)
                 with torch.no_grad():
-                    answers = self._teacher(shown if self._size is None else F.interpolate(shown, self._size))
+                    logits = self._teacher(shown if self._size is None else F.interpolate(shown, self._size))
                 loss = hard_weight * self._task.hard(output, wanted, every)
-                loss = loss + soft_weight * self._soft.between(output, answers, wanted)
+                loss = loss + soft_weight * self._soft.between(output, logits, wanted)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 found.append(loss.item())
-            moments(steps)
+            before_step(steps)
         finally:
             torch.backends.cudnn.benchmark = before
         return float(np.mean(found))

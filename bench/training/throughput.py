@@ -1,8 +1,8 @@
-"""How fast a student trains with no teacher, with one that is asked every time, and with its answers from a store; and
-in the loop of the common research code, with a teacher that is asked every time.
+"""Training throughput, in images per second: of a student with no teacher, with an online teacher and with stored soft
+labels, and of the common research loop with an online teacher.
 
-The real training runs, Lightning and all, for a few steps at a time: one way after the other, in turn, so that the
-machine's moods fall on all of them alike. What counts is the ratio within one round.
+The real training runs, Lightning included, for a few steps at a time. The ways take turns in each round, so that
+slow and fast phases of the machine affect all of them. What is reported is the ratio within one round.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench.training.plain_loop import PlainLoop
 from zoo.errors import InputError
@@ -25,9 +24,10 @@ from zoo.learn.losses.soft_part import soft_part
 from zoo.learn.recipe.schema import Network, Recipe, Student
 from zoo.learn.run.checks import ALREADY_TRAINED
 from zoo.learn.run.run import Run
-from zoo.learn.teachers.base import OnlineTeacher, Teacher
-from zoo.learn.teachers.choice import answers_of
-from zoo.learn.train.batches import Batches, EpochPlan
+from zoo.learn.teachers.base import Teacher
+from zoo.learn.teachers.by_recipe import teacher_by_recipe
+from zoo.learn.teachers.online import OnlineTeacher
+from zoo.learn.train.batches import Batches, Step
 from zoo.learn.train.cuda_graph_step import WARM_UP
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
@@ -37,32 +37,32 @@ from zoo.progress import note, track
 
 PLAIN = "plain loop"
 WAYS = ("no teacher", "online", "cached", PLAIN)
-# The first steps allocate what all others use again, compile, and record CUDA graphs.
+# The first steps allocate the memory that all others use again, compile, and capture CUDA graphs.
 UNTIMED = WARM_UP + 2
 TESTED = 8  # a training ends with a test, which is not what is measured
 
 
 @dataclass(frozen=True)
-class Pace:
-    """Training images a second of each round, for one way to get the teacher's answers."""
+class Throughput:
+    """Training images per second in each round, for one way to get the teacher's logits."""
 
     way: str
     rounds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Images a second."""
+        """Images per second."""
         return median(self.rounds)
 
-    def ratio(self, other: Pace) -> tuple[float, float, float]:
-        """(lowest, median, highest) of this pace over the other's, round by round."""
+    def ratio(self, other: Throughput) -> tuple[float, float, float]:
+        """(lowest, median, highest) ratio of this throughput to the other's, round by round."""
         ratios = sorted(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
         return ratios[0], median(ratios), ratios[-1]
 
 
 class _Clock:
-    """Notes when the untimed steps are over and when the last one begins. In between a GPU may run behind the CPU, as
-    it does in any training.
+    """Takes the time at the end of the untimed steps and at the beginning of the last one. In between a GPU may run
+    behind the CPU, as in any training.
     """
 
     def __init__(self, steps: int) -> None:
@@ -70,7 +70,7 @@ class _Clock:
         self._moments: dict[int, float] = {}
 
     def __call__(self, step: int) -> None:
-        """What came before `step` is queued."""
+        """To be called before each `step`, when all work before it is queued."""
         if step in (UNTIMED, self._last):
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
@@ -82,22 +82,22 @@ class _Clock:
 
 
 class _Timed(Batches):
-    """Batches that note when each one's step was over, which is when the next is asked for."""
+    """Batches that call a clock before each step: asking for a batch means that the step before it is done."""
 
     clock: _Clock
 
-    def walk(self) -> Iterator[tuple[int, EpochPlan, EpochPlan, Tensor | None]]:
+    def epoch_steps(self) -> Iterator[Step]:
         self.clock = _Clock(self.steps)
-        for step, plan, there, answers in super().walk():
-            self.clock(step)
-            yield step, plan, there, answers
+        for step in super().epoch_steps():
+            self.clock(step.number)
+            yield step
 
 
-def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[Pace]:
+def training_throughput(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[Throughput]:
     """Measure every way in `rounds` rounds of `steps` steps. All weights are random: they change no time. Keypoints,
     whose targets a mirror has to move, are not for the plain loop.
 
-    Raises `InputError` for a recipe without a teacher that torch runs, and for too few steps.
+    The first has no teacher. `InputError` for a recipe without a teacher that torch runs, and for too few steps.
     """
     if recipe.teacher is None or recipe.teacher.model.startswith(ALREADY_TRAINED):
         raise InputError(f"{recipe.name} names no network as teacher: give one, e.g. --set teacher.model=vgg")
@@ -120,12 +120,12 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
 
         spec = recipe.teacher
         online = OnlineTeacher(fresh(spec), size=spec.size, compile=settings.compile)
-        asked_once = OnlineTeacher(online.network, size=spec.size)
-        stored = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"answers": "cached"})})
+        for_the_store = OnlineTeacher(online.network, size=spec.size)
+        cached = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"answers": "cached"})})
         teachers: dict[str, Teacher | None] = {
             "no teacher": None,
             "online": online,
-            "cached": answers_of(asked_once, train, run.views, stored, run.task.outputs, folder),
+            "cached": teacher_by_recipe(for_the_store, train, run.views, cached, run.task.outputs, folder),
         }
 
         def plain(count: int) -> float:
@@ -145,7 +145,7 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
         begin = {name: tensor.clone() for name, tensor in subjects[WAYS[0]][0].network.state_dict().items()}
 
         def ours(way: str, turn: int, count: int) -> float:
-            """One training, of the learner that had this way's other rounds: a new one would be compiled anew."""
+            """One training by the learner of this way's other rounds: a new one would be compiled anew."""
             (learner, batches), place = subjects[way], folder / f"{turn}-{way}"
             learner.network.load_state_dict(begin)
             batches.steps = count
@@ -154,16 +154,16 @@ def paces(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[
             return batches.clock.images_per_second(settings.batch)
 
         with track(f"training {student.name}", (rounds + 1) * len(ways)) as advance:
-            for turn in range(rounds + 1):  # the first warms up, and fills the store with what the others read
+            for turn in range(rounds + 1):  # the first warms up, and fills the store that the others read
                 for way in _in_turn(ways, turn):
                     count = steps if turn or way == "cached" else UNTIMED + 3  # few steps warm up as well as many
-                    pace = plain(count) if way == PLAIN else ours(way, turn, count)
-                    # Said at once: who stops a long measurement has seen what was measured.
-                    note(f"round {turn}: {way}: {pace:.0f} images/s{'' if turn else ', not counted'}")
+                    speed = plain(count) if way == PLAIN else ours(way, turn, count)
+                    # Shown at once: whoever stops a long measurement has seen what was measured so far.
+                    note(f"round {turn}: {way}: {speed:.0f} images/s{'' if turn else ', not counted'}")
                     if turn:
-                        found[way].append(pace)
+                        found[way].append(speed)
                     advance()
-    return [Pace(way, tuple(found[way])) for way in ways]
+    return [Throughput(way, tuple(found[way])) for way in ways]
 
 
 def _in_turn(ways: Sequence[str], turn: int) -> list[str]:

@@ -157,12 +157,12 @@ def test_specialists_are_scored_together(faces, tmp_path):
     about = checkpoint.read_about(run.folder / "nose-control")
     assert about.labels == ["nose_tip"]
     assert about.provenance["training_images"] < 400
-    scores = run.together("control")
+    scores = run.combined_scores("control")
     assert scores is not None
     assert 0 < scores["rmse"] < 4
     alone = [checkpoint.read_about(run.folder / f"{name}-control").metrics["rmse"] for name in names]
     assert min(alone) <= scores["rmse"] <= max(alone)
-    assert run.together("student") is not None
+    assert run.combined_scores("student") is not None
     assert set(json.loads((run.folder / "specialists.json").read_text())) == {"control", "student"}
     manifest = pack_checkpoint(run.folder / "nose", tmp_path / "nose.zoo", precisions=("fp32",))
     assert manifest.output.size == 2

@@ -17,13 +17,13 @@ import zoo
 from tests.support.places import ROOT
 from zoo.engines import RUNTIMES, Bundle, selftest
 from zoo.errors import EnvironmentProblem, InputError
-from zoo.learn.teachers.base import from_checkpoint
+from zoo.models.eager import from_checkpoint
 
 
 @pytest.mark.parametrize("backend", RUNTIMES)
 def test_every_backend_gives_torch_answers(bundle_path, run, backend):
     images = run.splits.test.images
-    expected = from_checkpoint(run.folder / "mobilenet_v2").answer_pixels(images)
+    expected = from_checkpoint(run.folder / "mobilenet_v2").logits(images)
     answers = zoo.load(bundle_path, backend=backend)(images)
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, expected, atol=1e-4)

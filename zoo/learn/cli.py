@@ -37,7 +37,7 @@ def train(
     """Train students from labels alone (a later `zoo distill` uses them as controls), or the teacher."""
     run, students = _open(recipe, set_, out, resume, only)
     made = [run.teacher()] if teacher else [run.control(student) for student in students]
-    _show(run, made, {} if teacher else {"control": run.together("control")}, as_json)
+    _show(run, made, {} if teacher else {"control": run.combined_scores("control")}, as_json)
 
 
 @app.command()
@@ -58,7 +58,7 @@ def distill(
     for student in students:
         made += [run.control(student)] if control else []
         made.append(run.distilled(student))
-    _show(run, made, {"control": run.together("control"), "student": run.together("student")}, as_json)
+    _show(run, made, {"control": run.combined_scores("control"), "student": run.combined_scores("student")}, as_json)
 
 
 def _open(
@@ -74,8 +74,8 @@ def _open(
     return Run(recipe, out or Path("runs") / recipe.name, resume=resume), students
 
 
-def _show(run: Run, made: list[Path], together: dict[str, dict[str, float] | None], as_json: bool) -> None:
-    """One row for each checkpoint, on stdout, and what specialists know together. One of several processes speaks."""
+def _show(run: Run, made: list[Path], combined: dict[str, dict[str, float] | None], as_json: bool) -> None:
+    """Print a row for each checkpoint and the combined scores of specialists. Of several processes one prints."""
     from zoo.learn.run.environment import first_process
     from zoo.learn.run.results import summary
 
@@ -83,7 +83,7 @@ def _show(run: Run, made: list[Path], together: dict[str, dict[str, float] | Non
         return
     rows: list[dict[str, Any]] = [summary(path) for path in made]
     if as_json:
-        typer.echo(json.dumps({"run": str(run.folder), "networks": rows, "together": together}, indent=2))
+        typer.echo(json.dumps({"run": str(run.folder), "networks": rows, "together": combined}, indent=2))
         return
     from rich.console import Console
     from rich.table import Table
@@ -100,7 +100,7 @@ def _show(run: Run, made: list[Path], together: dict[str, dict[str, float] | Non
             row["checkpoint"],
         )
     Console(width=None if Console().is_terminal else 160).print(table)
-    for role, scores in together.items():
+    for role, scores in combined.items():
         if scores:
             metric = run.task.metric
             typer.echo(f"specialists together ({role}): {metric} {run.task.shown(scores[metric])}")

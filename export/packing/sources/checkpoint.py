@@ -15,7 +15,7 @@ from zoo.bundle.manifest import Manifest, Precision
 from zoo.data import Splits
 from zoo.errors import InputError
 from zoo.files import atomic_file, sha256
-from zoo.learn.run.specialists import known_part
+from zoo.learn.run.specialists import splits_for_checkpoint
 from zoo.models import checkpoint
 from zoo.preprocess import Preprocessing
 
@@ -42,7 +42,7 @@ def pack_checkpoint(
     options = options or Options()
     network, about = checkpoint.load(path)
     config = about.data if data_path is None else about.data.model_copy(update={"path": data_path})
-    images = known_part(splits or data.load(config, about.seed), about)
+    images = splits_for_checkpoint(splits or data.load(config, about.seed), about)
     if test_set is not None:
         if test_set.suffix != ".safetensors":
             raise InputError(f"a test set's name ends in .safetensors: {test_set}")

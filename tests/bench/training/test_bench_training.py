@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.training.throughput import WAYS, Pace
+from bench.training.throughput import WAYS, Throughput
 
 QUICK = ["digits", "--student", "vgg", "--steps", "9", "--rounds", "2"]
 
@@ -25,8 +25,8 @@ def test_every_way_is_measured_in_every_round(zoo_process):
 
 
 def test_ratios_are_taken_within_a_round():
-    slow_then_fast = Pace("online", (100.0, 200.0, 300.0))
-    assert slow_then_fast.ratio(Pace("no teacher", (200.0, 400.0, 600.0))) == (0.5, 0.5, 0.5)
+    slow_then_fast = Throughput("online", (100.0, 200.0, 300.0))
+    assert slow_then_fast.ratio(Throughput("no teacher", (200.0, 400.0, 600.0))) == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import torch
 from zoo.engines.torch.lanes import LANES, Lanes
 from zoo.engines.torch.network import Edges, Served
 from zoo.errors import EnvironmentProblem, InputError
-from zoo.learn.teachers.base import from_checkpoint
 from zoo.models import checkpoint
+from zoo.models.eager import from_checkpoint
 
 
 def served(run, **how):
@@ -23,7 +23,7 @@ def served(run, **how):
 def test_eager_answers_are_the_checkpoints(run):
     images = run.splits.test.images
     engine = served(run, threads=1)
-    np.testing.assert_array_equal(engine.run(images), from_checkpoint(run.folder / "vgg").answer_pixels(images))
+    np.testing.assert_array_equal(engine.run(images), from_checkpoint(run.folder / "vgg").logits(images))
     assert (engine.name, engine.device, engine.threads) == ("torch", "cpu", 1)
     assert engine.versions() == {"torch": torch.__version__}
     assert not hasattr(engine, "compute_seconds")

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from zoo import models
 from zoo.engines.onnxruntime.session import CPU, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, ZooError
-from zoo.learn.teachers.base import OnlineTeacher
-from zoo.learn.teachers.choice import answers_of
+from zoo.learn.batch import Batch
+from zoo.learn.teachers.by_recipe import teacher_by_recipe
+from zoo.learn.teachers.online import OnlineTeacher
 from zoo.learn.teachers.onnx import Graph, open_teacher
-from zoo.learn.train.batches import Batch, Batches
+from zoo.learn.train.batches import Batches
 from zoo.models import checkpoint
 from zoo.models.normalisation import Normalised
 
@@ -35,7 +36,7 @@ def pictures_of(count, size):
 
 
 def ask(model, images, **more):
-    return open_teacher(model, mean=MEAN, std=STD, **{"size": None, **more}).answer(batch_of(images))
+    return open_teacher(model, mean=MEAN, std=STD, **{"size": None, **more}).logits(batch_of(images))
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +85,17 @@ def normalised_means(images):
 def test_a_graph_answers_as_the_network_it_was_exported_from(exported):
     network, path = exported
     images = pictures_of(9, 16)
-    expected = OnlineTeacher(Normalised(network, MEAN, STD)).answer(batch_of(images))
+    expected = OnlineTeacher(Normalised(network, MEAN, STD)).logits(batch_of(images))
     torch.testing.assert_close(ask(f"onnx:{path}", images), expected, rtol=1e-4, atol=1e-4)
     larger = pictures_of(3, 24)  # the student's pictures are brought to the side that the graph wants
-    expected = OnlineTeacher(Normalised(network, MEAN, STD), size=16).answer(batch_of(larger))
+    expected = OnlineTeacher(Normalised(network, MEAN, STD), size=16).logits(batch_of(larger))
     torch.testing.assert_close(ask(f"onnx:{path}", larger), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_bundle_answers_as_the_checkpoint_it_was_packed_from(run, bundle_path):
     network, _ = checkpoint.load(run.folder / "mobilenet_v2")
     images = torch.from_numpy(run.splits.test.images)
-    expected = OnlineTeacher(network).answer(batch_of(images))
+    expected = OnlineTeacher(network).logits(batch_of(images))
     torch.testing.assert_close(ask(f"bundle:{bundle_path}", images), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -172,9 +173,9 @@ def test_what_is_no_graph_is_refused(tmp_path):
 def test_its_answers_are_stored(run, bundle_path, tmp_path):
     """The same way as a network's: any teacher with a fingerprint may be cached."""
     teacher = open_teacher(f"bundle:{bundle_path}", mean=MEAN, std=STD, size=None, outputs=3)
-    cached = answers_of(teacher, run.splits.train, run.views, run.recipe, teacher.outputs, tmp_path)
+    cached = teacher_by_recipe(teacher, run.splits.train, run.views, run.recipe, teacher.outputs, tmp_path)
     for batch in Batches(run.splits.train, run.views, run.task, batch=16, steps=2, seed=0):
-        torch.testing.assert_close(cached.answer(batch), teacher.answer(batch), rtol=1e-3, atol=2e-3)
+        torch.testing.assert_close(cached.logits(batch), teacher.logits(batch), rtol=1e-3, atol=2e-3)
     assert cached.tally.asked == 32
 
 

@@ -14,12 +14,13 @@ from scipy.special import log_softmax, softmax
 from zoo.data.seeded import SeededCrop
 from zoo.data.views import CropFlip
 from zoo.errors import EnvironmentProblem, InputError, ZooError
+from zoo.learn.batch import Batch
 from zoo.learn.recipe.schema import load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.teachers.base import CachedTeacher, OnlineTeacher
-from zoo.learn.teachers.choice import answer_everything
+from zoo.learn.teachers.cached import CachedTeacher
+from zoo.learn.teachers.online import OnlineTeacher
 from zoo.learn.teachers.soft_labels import SoftLabels
-from zoo.learn.train.batches import Batch, Batches
+from zoo.learn.train.batches import Batches
 from zoo.models import checkpoint
 from zoo.models.normalisation import Normalised
 
@@ -180,7 +181,7 @@ def test_cached_answers_are_those_of_an_online_teacher(run, teacher, tmp_path):
     for epoch in (0, 1, 2, 0):
         batches.epoch = epoch
         for batch in batches:
-            torch.testing.assert_close(cached.answer(batch), teacher.answer(batch), rtol=1e-3, atol=2e-3)
+            torch.testing.assert_close(cached.logits(batch), teacher.logits(batch), rtol=1e-3, atol=2e-3)
     assert cached.tally.asked + cached.tally.reused == 4 * 96
     assert cached.tally.reused >= 96  # the repeated epoch asked nothing
 
@@ -188,10 +189,10 @@ def test_cached_answers_are_those_of_an_online_teacher(run, teacher, tmp_path):
 def test_prefilling_answers_everything_once(run, teacher, tmp_path):
     views = CropFlip(1, False)
     store = open_store(tmp_path / "s", run, teacher, views)
-    answer_everything(CachedTeacher(teacher, store), run.splits.train, views, batch=50)
+    CachedTeacher(teacher, store).fill(run.splits.train, views, batch=50)
     assert store.filled == 1
     again = CachedTeacher(teacher, store)
-    answer_everything(again, run.splits.train, views, batch=7)
+    again.fill(run.splits.train, views, batch=7)
     assert again.tally.asked == 0
 
 
@@ -203,7 +204,7 @@ class Recorder:
     def __init__(self):
         self.seen = {}
 
-    def answer(self, batch):
+    def logits(self, batch):
         for image, index, view in zip(batch.images, batch.indices.tolist(), batch.views.tolist(), strict=True):
             self.seen[index, view] = image.clone()
         return batch.images.float().mean((1, 2))
@@ -215,28 +216,28 @@ def test_a_student_sees_exactly_the_views_that_its_teacher_answered(run, tmp_pat
     teacher, student = Recorder(), Recorder()
     images = run.splits.train
     cached = CachedTeacher(teacher, open_store(tmp_path / "s", run, teacher, views))
-    answer_everything(cached, images, views, batch=10)
+    cached.fill(images, views, batch=10)
     assert len(teacher.seen) == 5 * len(images)
     for batch in Batches(images, views, run.task, batch=16, steps=12, seed=3):
-        expected = student.answer(batch)
-        torch.testing.assert_close(cached.answer(batch), expected, rtol=1e-3, atol=0.1)  # fp16 of up to 255
+        expected = student.logits(batch)
+        torch.testing.assert_close(cached.logits(batch), expected, rtol=1e-3, atol=0.1)  # fp16 of up to 255
     assert cached.tally.asked == 5 * len(images)  # by the prefilling alone
     assert all(torch.equal(teacher.seen[key], pixels) for key, pixels in student.seen.items())
 
 
 def test_prefilling_goes_on_where_it_stopped(run, tmp_path):
     class Stopping(Recorder):
-        def answer(self, batch):
+        def logits(self, batch):
             if len(self.seen) > 100:
                 raise KeyboardInterrupt
-            return super().answer(batch)
+            return super().logits(batch)
 
     views, images = SeededCrop(2, 12), run.splits.train
     first, second = Stopping(), Recorder()
     with pytest.raises(KeyboardInterrupt):
-        answer_everything(CachedTeacher(first, open_store(tmp_path / "s", run, first, views)), images, views, batch=10)
+        CachedTeacher(first, open_store(tmp_path / "s", run, first, views)).fill(images, views, batch=10)
     again = CachedTeacher(second, open_store(tmp_path / "s", run, second, views))
-    answer_everything(again, images, views, batch=32)
+    again.fill(images, views, batch=32)
     assert not first.seen.keys() & second.seen.keys()
     assert len(first.seen) + len(second.seen) == 2 * len(images)
     assert again.store.filled == 1
@@ -246,10 +247,10 @@ def test_stored_answers_are_in_full_precision_whatever_the_student_trains_in(run
     views = CropFlip(1, True)
     batch = next(iter(Batches(run.splits.train, views, run.task, batch=16, steps=1, seed=0)))
     cached = CachedTeacher(teacher, open_store(tmp_path / "s", run, teacher, views))
-    expected = teacher.answer(batch).half().float()
+    expected = teacher.logits(batch).half().float()
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(cached.answer(batch), expected)
-        assert not torch.equal(teacher.answer(batch).half().float(), expected)
+        assert torch.equal(cached.logits(batch), expected)
+        assert not torch.equal(teacher.logits(batch).half().float(), expected)
 
 
 def test_a_teacher_never_changes(run, teacher):
@@ -258,7 +259,7 @@ def test_a_teacher_never_changes(run, teacher):
     teacher.network.train()
     teacher = OnlineTeacher(teacher.network)
     batch = next(iter(Batches(run.splits.train, CropFlip(1, True), run.task, batch=16, steps=1, seed=0)))
-    assert not teacher.answer(batch).requires_grad
+    assert not teacher.logits(batch).requires_grad
     assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.network.state_dict().items())
     assert teacher.fingerprint == print_before
 
@@ -273,9 +274,9 @@ def test_a_teacher_may_see_another_resolution():
 
     network = Normalised(Probe(), (0.0,) * 3, (1 / 255,) * 3)
     batch = Batch(torch.full((2, 16, 16, 3), 100, dtype=torch.uint8), *[torch.zeros(2)] * 4)
-    answer = OnlineTeacher(network, size=32).answer(batch)
+    logits = OnlineTeacher(network, size=32).logits(batch)
     assert seen[0][2:] == (32, 32)
-    torch.testing.assert_close(answer, torch.full((2, 3), 100.0))
+    torch.testing.assert_close(logits, torch.full((2, 3), 100.0))
 
 
 def test_later_students_and_runs_reuse_the_store(run, recipe_file, tmp_path):
@@ -340,4 +341,4 @@ def test_recorded_answers_are_to_the_image_as_an_app_frames_it(run, recipe_file,
     every = torch.ones(len(images))
     batch = Batch(torch.from_numpy(images.images), *[every] * 4)
     kept = np.fromfile(folder / "answers.f16", np.float16).reshape(len(images), 3)
-    np.testing.assert_allclose(kept, OnlineTeacher(network).answer(batch).numpy(), rtol=1e-2, atol=2e-2)
+    np.testing.assert_allclose(kept, OnlineTeacher(network).logits(batch).numpy(), rtol=1e-2, atol=2e-2)

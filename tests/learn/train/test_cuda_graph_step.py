@@ -1,4 +1,4 @@
-"""A training whose whole step is recorded learns what any other learns; on a CPU the record is work that is done."""
+"""A training whose whole step is captured learns what any other learns; on a CPU a replay does the work again."""
 
 from __future__ import annotations
 
@@ -9,37 +9,31 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
-from tests.learn.train.test_training_device import batches_of, cached
-from zoo.data.views import CropFlip
+from tests.support.training import VIEWS, batches_of, cached, learnt, small_network
 from zoo.errors import EnvironmentProblem, InputError, VerdictError
 from zoo.learn.recipe.schema import Distillation, Training, load_recipe
 from zoo.learn.run import checks
 from zoo.learn.run.run import Run
-from zoo.learn.teachers.base import OnlineTeacher
-from zoo.learn.train import cuda_graph_step as recorded
-from zoo.learn.train import learner
-from zoo.learn.train.curves import FILE
+from zoo.learn.teachers.online import OnlineTeacher
+from zoo.learn.train import cuda_graph_step, learner
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
 from zoo.models import checkpoint
-from zoo.models.construct import build
-from zoo.models.normalisation import Normalised
 
 GPU = torch.cuda.is_available()
-VIEWS = CropFlip(1, flip=True)
 
 
-class Plainly:
-    """`Recorder` without a GPU: does the work. It counts the recordings, and how often they are replayed."""
+class WithoutGpu:
+    """`Capturer` that does the work in place of a replay. It counts captures and replays."""
 
     def __init__(self):
-        self.recordings, self.replays = 0, 0
+        self.captures, self.replays = 0, 0
 
-    def once(self, work):
+    def run(self, work):
         work()
 
-    def record(self, work):
-        self.recordings += 1
+    def capture(self, work):
+        self.captures += 1
 
         def replay():
             self.replays += 1
@@ -49,25 +43,15 @@ class Plainly:
 
 
 @pytest.fixture
-def plainly(monkeypatch):
+def without_gpu(monkeypatch):
     """Trainings with compile = "graph" on this CPU, in torch eager."""
     if GPU:
-        pytest.skip("a GPU records for itself")
-    there = Plainly()
-    for module in (recorded, checks):
-        monkeypatch.setattr(module, "recorder", lambda: there)
+        pytest.skip("a GPU captures by itself")
+    capturer = WithoutGpu()
+    for module in (cuda_graph_step, checks):
+        monkeypatch.setattr(module, "capturer", lambda: capturer)
     monkeypatch.setattr(learner, "compiled", lambda function, mode: function)
-    return there
-
-
-def learnt(run, folder, compile, teacher=None, *, distill=None, steps=7, epochs=3, resume=False, **settings):
-    """The state of a small network after a training, and its curves."""
-    torch.manual_seed(11)
-    network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
-    how = Training(epochs=epochs, batch=8, compile=compile, **settings)
-    subject = Learner(network, run.task, how, batches_of(run, VIEWS, steps), teacher=teacher, distill=distill)
-    fit(subject, folder, run.splits.test, title="t", settings=how, processes=1, resume=resume)
-    return network.cpu().state_dict(), (folder / "logs" / FILE).read_text()
+    return capturer
 
 
 def same(one, other, *, exactly=True):
@@ -95,15 +79,15 @@ def same(one, other, *, exactly=True):
     ],
     ids=lambda settings: "-".join(settings),
 )
-def test_a_recorded_step_learns_what_the_ordinary_one_learns(run, tmp_path, plainly, settings):
-    plain, recording = (learnt(run, tmp_path / mode, mode, **settings) for mode in ("off", "graph"))
-    same(plain, recording, exactly=settings.get("optimizer") != "adamw")  # its rates are float64 there
+def test_a_captured_step_learns_what_the_ordinary_one_learns(run, tmp_path, without_gpu, settings):
+    plain, captured = (learnt(run, tmp_path / mode, mode, **settings) for mode in ("off", "graph"))
+    same(plain, captured, exactly=settings.get("optimizer") != "adamw")  # its rates are float64 there
     again = 2 if settings.get("head_epochs") else 1
-    assert (plainly.recordings, plainly.replays) == (again, 3 * 7 - again * recorded.WARM_UP)
+    assert (without_gpu.captures, without_gpu.replays) == (again, 3 * 7 - again * cuda_graph_step.WARM_UP)
 
 
 @pytest.mark.parametrize("answers", ["online", "cached"])
-def test_a_teacher_is_part_of_the_recording(run, tmp_path, plainly, answers):
+def test_a_teacher_is_part_of_the_captured_step(run, tmp_path, without_gpu, answers):
     network = checkpoint.load(run.folder / "teacher")[0]
     distill = Distillation(warmup=1.5)
     found = []
@@ -114,7 +98,7 @@ def test_a_teacher_is_part_of_the_recording(run, tmp_path, plainly, answers):
     assert "soft" in found[1][1]
 
 
-def test_a_stopped_recording_continues_to_the_same_bits(run, tmp_path, plainly, monkeypatch):
+def test_a_stopped_captured_training_continues_to_the_same_bits(run, tmp_path, without_gpu, monkeypatch):
     whole = learnt(run, tmp_path / "whole", "graph")
     begin = Learner.on_train_epoch_start
 
@@ -131,23 +115,22 @@ def test_a_stopped_recording_continues_to_the_same_bits(run, tmp_path, plainly, 
     same(whole, resumed)
 
 
-def test_a_learner_is_compiled_once_for_all_its_trainings(run, tmp_path, plainly, monkeypatch):
+def test_a_learner_is_compiled_once_for_all_its_trainings(run, tmp_path, without_gpu, monkeypatch):
     """Of any length, as the rounds of `zoo bench training` are."""
     counter = CompileCounter()
     monkeypatch.setattr(
         learner, "compiled", lambda function, mode: torch.compile(function, dynamic=False, backend=counter)
     )
     how = Training(epochs=1, batch=8, compile="graph")
-    network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
-    subject = Learner(network, run.task, how, batches_of(run, VIEWS, 5))
+    subject = Learner(small_network(run), run.task, how, batches_of(run, VIEWS, 5))
     for turn in range(2):
         subject.batches.steps += turn
         fit(subject, tmp_path / str(turn), run.splits.test, title="t", settings=how, processes=1, resume=False)
     assert counter.frame_count == 1
-    assert plainly.recordings == 2
+    assert without_gpu.captures == 2
 
 
-def test_a_loss_that_is_no_number_is_named_by_step_and_images(run, tmp_path, plainly):
+def test_a_loss_that_is_no_number_is_named_by_step_and_images(run, tmp_path, without_gpu):
     with pytest.raises(VerdictError, match=r"at step \d+, on the images \w+/\d+\.png"):
         learnt(run, tmp_path, "graph", lr=1e30, epochs=20)
 
@@ -155,26 +138,26 @@ def test_a_loss_that_is_no_number_is_named_by_step_and_images(run, tmp_path, pla
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (["train.mixup=0.2", 'distill.answers="online"'], "cannot record mixup and cutmix"),
-        (["train.precision=fp16"], "cannot record train.precision = 'fp16'"),
-        (["processes=2"], "cannot record processes > 1"),
-        (['data.augment="crop"'], "cannot record data.augment = 'crop'"),
-        (["teacher={model='onnx:t.onnx'}", 'distill.answers="online"'], "cannot record an ONNX teacher"),
+        (["train.mixup=0.2", 'distill.answers="online"'], "cannot capture mixup and cutmix"),
+        (["train.precision=fp16"], "cannot capture train.precision = 'fp16'"),
+        (["processes=2"], "cannot capture processes > 1"),
+        (['data.augment="crop"'], "cannot capture data.augment = 'crop'"),
+        (["teacher={model='onnx:t.onnx'}", 'distill.answers="online"'], "cannot capture an ONNX teacher"),
     ],
 )
-def test_what_is_decided_in_every_step_is_refused(recipe_file, tmp_path, plainly, settings, complaint):
+def test_what_is_decided_in_every_step_is_refused(recipe_file, tmp_path, without_gpu, settings, complaint):
     with pytest.raises(InputError, match=complaint):
         Run(load_recipe(str(recipe_file), ["train.compile=graph", *settings]), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 
-def test_images_that_do_not_lie_on_the_device_are_refused(run, tmp_path, plainly, monkeypatch):
-    monkeypatch.setattr(type(batches_of(run, VIEWS, 1)), "whole", False)
+def test_images_that_do_not_lie_on_the_device_are_refused(run, tmp_path, without_gpu, monkeypatch):
+    monkeypatch.setattr(type(batches_of(run, VIEWS, 1)), "renders_on_device", False)
     with pytest.raises(InputError, match="no room for them"):
         learnt(run, tmp_path, "graph")
 
 
 @pytest.mark.skipif(GPU, reason="this machine has a GPU")
-def test_without_a_gpu_nothing_is_recorded(recipe_file, tmp_path):
+def test_without_a_gpu_nothing_is_captured(recipe_file, tmp_path):
     with pytest.raises(EnvironmentProblem, match="there is none: take 'off'"):
         Run(load_recipe(str(recipe_file), ["train.compile=graph"]), tmp_path / "r")

@@ -16,9 +16,9 @@ from tests.support.command import in_process, one_line
 from zoo.errors import InputError, VerdictError
 from zoo.learn.recipe.schema import Student, Training, load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.teachers.base import from_checkpoint
 from zoo.learn.train.learner import Learner
 from zoo.models import checkpoint
+from zoo.models.eager import from_checkpoint
 
 
 def test_a_run_leaves_what_a_user_needs(run):
@@ -49,7 +49,7 @@ def test_a_checkpoint_is_a_plain_state_dict(run):
     network, about = checkpoint.load(run.folder / "mobilenet_v2")
     state = load_file(run.folder / "mobilenet_v2" / checkpoint.FILE)
     assert set(state) == set(network.network.state_dict())
-    answers = from_checkpoint(run.folder / "mobilenet_v2").answer_pixels(run.splits.test.images)
+    answers = from_checkpoint(run.folder / "mobilenet_v2").logits(run.splits.test.images)
     assert about.metrics["top1"] == pytest.approx((answers.argmax(1) == run.splits.test.targets).mean())
     assert not network.training
 

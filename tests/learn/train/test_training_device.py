@@ -1,4 +1,4 @@
-"""Training where the images lie: batches made on the device, answers fetched ahead, and no step that waits for it."""
+"""Training where the images lie: batches rendered on the device, logits prefetched, and no step waits for the GPU."""
 
 from __future__ import annotations
 
@@ -7,44 +7,19 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.support.training import batches_of, cached, network_of, small_network
 from zoo.data.seeded import SeededCrop
 from zoo.data.views import CropFlip
 from zoo.engines.torch.compiling import compiled
 from zoo.errors import InputError
 from zoo.learn.recipe.schema import Training, load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.run.specialists import PartOfTeacher
-from zoo.learn.teachers.base import CachedTeacher, OnlineTeacher
-from zoo.learn.teachers.soft_labels import SoftLabels
-from zoo.learn.train.batches import AHEAD, Batches
+from zoo.learn.run.specialists import SpecialistTeacher
+from zoo.learn.teachers.online import OnlineTeacher
+from zoo.learn.train.batches import PREFETCHED_STEPS
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
 from zoo.models import checkpoint
-from zoo.models.construct import build
-from zoo.models.normalisation import Normalised
-
-
-def batches_of(run, views, steps, batch=8):
-    return Batches(run.splits.train, views, run.task, batch=batch, steps=steps, seed=5)
-
-
-def network_of(run, name):
-    return checkpoint.load(run.folder / name)[0]
-
-
-def cached(run, views, folder):
-    teacher = OnlineTeacher(network_of(run, "teacher"))
-    images = run.splits.train
-    store = SoftLabels.within(
-        folder,
-        images=len(images),
-        views=views.count,
-        outputs=3,
-        data=images.fingerprint,
-        view_set=views.fingerprint,
-        teacher=teacher.fingerprint,
-    )
-    return CachedTeacher(teacher, store)
 
 
 @pytest.mark.parametrize("views", [CropFlip(2, flip=True), SeededCrop(5, 16, jitter=0.3)], ids=["shift", "crop"])
@@ -57,23 +32,24 @@ def test_a_batch_holds_the_views_that_it_names(run, views):
         assert batch.targets.tolist() == run.splits.train.targets[batch.indices.numpy()].tolist()
 
 
-def test_answers_fetched_ahead_are_those_that_are_asked_for(run, tmp_path):
+def test_prefetched_logits_are_those_of_each_batch(run, tmp_path):
     """Also where a block ends inside an epoch, and when some were in the store before."""
-    views, steps = CropFlip(1, flip=True), AHEAD + 3
+    views, steps = CropFlip(1, flip=True), PREFETCHED_STEPS + 3
     asked, fetched = cached(run, views, tmp_path / "a"), cached(run, views, tmp_path / "b")
     batches = batches_of(run, views, steps)
-    expected = [asked.answer(batch) for batch in batches]
-    batches.ahead = fetched.ahead
+    expected = [asked.logits(batch) for batch in batches]
+    batches.prefetch = fetched.prefetch
     for _ in range(2):
-        found = [batch.answers for batch in batches]
+        found = [batch.teacher_logits for batch in batches]
         assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
     assert fetched.tally.asked == asked.tally.asked
     assert fetched.tally.reused == 2 * 8 * steps - asked.tally.asked
 
-    two = PartOfTeacher(fetched, np.array([2, 0]))
-    batches.ahead = two.ahead
-    assert all(torch.equal(a[:, [2, 0]], batch.answers) for a, batch in zip(expected, batches, strict=True))
-    assert PartOfTeacher(OnlineTeacher(network_of(run, "teacher")), np.array([0])).ahead is None
+    two = SpecialistTeacher(fetched, np.array([2, 0]))
+    batches.prefetch = two.prefetch
+    assert all(torch.equal(a[:, [2, 0]], batch.teacher_logits) for a, batch in zip(expected, batches, strict=True))
+    batches.prefetch = SpecialistTeacher(OnlineTeacher(network_of(run, "teacher")), np.array([0])).prefetch
+    assert all(batch.teacher_logits is None for batch in batches)
 
 
 class ReadsBack(TorchDispatchMode):
@@ -104,7 +80,7 @@ def test_steps_read_no_number_back(run, tmp_path, how, monkeypatch):
         real = getattr(torch.Tensor, name)
         monkeypatch.setattr(torch.Tensor, name, lambda *a, name=name, real=real: copies.append(name) or real(*a))
     for steps in (9, 3, 9):
-        network = Normalised(build(run.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
+        network = small_network(run)
         settings = Training(epochs=1, batch=8, ema=0.9 if how == "averaged" else 0.0)
         learner = Learner(network, run.task, settings, batches_of(run, views, steps), teacher=teacher)
         test = run.splits.test.take(np.arange(6))

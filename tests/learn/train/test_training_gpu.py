@@ -1,7 +1,7 @@
-"""What only a GPU can show of a training: that a recorded step does there what it would have been told, step by step.
+"""What only a GPU can show of a training: that a captured step does there what the ordinary step does.
 
-A recording goes wrong where memory or numbers are not those that it looks for; the compiler has no part in that, and
-takes ten seconds for each network. So most recordings here are made of the step as it is, and the last tests compile.
+A capture goes wrong where memory or numbers are not those that it reads; the compiler has no part in that, and takes
+ten seconds for each network. So most captures here are made of the step as it is, and the last tests compile.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.learn.train.test_cuda_graph_step import learnt
-from tests.learn.train.test_training_device import batches_of, cached
-from zoo.data.views import CropFlip
+from tests.support.training import VIEWS, batches_of, cached, learnt, small_network
 from zoo.errors import VerdictError
 from zoo.learn.recipe.schema import Distillation, Training, load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.teachers.base import OnlineTeacher
+from zoo.learn.teachers.online import OnlineTeacher
 from zoo.learn.train import learner, training
 from zoo.learn.train.learner import Learner
 from zoo.learn.train.training import fit
 from zoo.models import checkpoint
 from zoo.models.checkpoint import About
 from zoo.models.construct import build
-from zoo.models.normalisation import Normalised
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-VIEWS = CropFlip(1, flip=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +52,7 @@ def problem(recipe_file, tmp_path_factory):
 
 @pytest.fixture
 def as_it_is(monkeypatch):
-    """Recordings of steps that no compiler changed, so that all numbers but the order of sums are the same."""
+    """Captures of steps that no compiler changed, so that all numbers but the order of sums are the same."""
     monkeypatch.setattr(learner, "compiled", lambda function, mode: function)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
@@ -82,8 +78,7 @@ def far_apart(begin, one, other):
 
 def beginning(problem):
     torch.manual_seed(11)  # as `learnt`
-    network = Normalised(build(problem.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
-    return network.state_dict()
+    return small_network(problem).state_dict()
 
 
 def losses_of(curves):
@@ -105,7 +100,7 @@ def check_alike(problem, one, other, *, within=0.03):
 
 
 @pytest.mark.parametrize("how", ["no teacher", "cached", "online", "adamw", "head first", "averaged"])
-def test_a_gpu_replays_what_it_would_have_been_told(problem, tmp_path, as_it_is, how):
+def test_a_gpu_replays_what_the_ordinary_step_does(problem, tmp_path, as_it_is, how):
     """24 steps, of which most are replayed, while rates and the soft loss's share change in each one."""
     special = {"adamw": {"optimizer": "adamw", "lr": 1e-3}, "head first": {"head_epochs": 1}, "averaged": {"ema": 0.5}}
     settings = {"lr": 0.005, "precision": "fp32", "warmup": 1.0, **special.get(how, {})}
@@ -117,7 +112,7 @@ def test_a_gpu_replays_what_it_would_have_been_told(problem, tmp_path, as_it_is,
     check_alike(problem, *found, within=0.1 if how == "adamw" else 0.03)  # it makes whole steps of noise
 
 
-def test_a_gpu_continues_a_stopped_recording(problem, tmp_path, as_it_is, monkeypatch):
+def test_a_gpu_continues_a_stopped_captured_training(problem, tmp_path, as_it_is, monkeypatch):
     settings = {"lr": 0.005, "precision": "fp32", "warmup": 1.0}
     whole = learnt(problem, tmp_path / "whole", "graph", **settings)
     begin = Learner.on_train_epoch_start
@@ -141,21 +136,21 @@ def test_a_gpu_finds_a_loss_that_is_no_number(problem, tmp_path, as_it_is):
 
 def without_waiting(problem, folder, monkeypatch, compile, answers):
     """A training in which CUDA itself raises at whatever waits within a step, once all is warm."""
-    end = training._Watch.on_train_batch_end
+    end = training._ProgressAndLoss.on_train_batch_end
 
     def begins(subject, *_):
         torch.cuda.set_sync_debug_mode("error" if subject.current_epoch else "default")
 
     def ends(*arguments):
-        torch.cuda.set_sync_debug_mode("default")  # the last step of an epoch looks at the losses
+        torch.cuda.set_sync_debug_mode("default")  # the last step of an epoch reads the losses
         end(*arguments)
 
-    network = Normalised(build(problem.recipe.students[0], classes=3, size=16), (0.5,) * 3, (0.5,) * 3)
+    network = small_network(problem)
     settings = Training(epochs=2, batch=8, compile=compile)
     teacher = teacher_of(problem, answers, folder)
     subject = Learner(network, problem.task, settings, batches_of(problem, VIEWS, 8), teacher=teacher)
     monkeypatch.setattr(Learner, "on_train_batch_start", begins)
-    monkeypatch.setattr(training._Watch, "on_train_batch_end", ends)
+    monkeypatch.setattr(training._ProgressAndLoss, "on_train_batch_end", ends)
     try:
         fit(subject, folder, problem.splits.test, title="t", settings=settings, processes=1, resume=False)
     finally:

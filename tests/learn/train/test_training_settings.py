@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from zoo.errors import InputError
+from zoo.learn.batch import Batch
 from zoo.learn.recipe.schema import Training, load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.train.batches import Batch
-from zoo.learn.train.mixup_cutmix import blend
+from zoo.learn.train.mixup_cutmix import mixup_cutmix
 from zoo.learn.train.schedule import rate_factor
 from zoo.models import checkpoint
 
@@ -52,17 +52,17 @@ def batch_of(count, size=8):
 def test_mixup_is_a_weighted_mean_of_two_pictures():
     torch.manual_seed(0)
     batch = batch_of(6)
-    mixed = blend(batch, mixup=0.4, cutmix=0)
+    mixed = mixup_cutmix(batch, mixup=0.4, cutmix=0)
     expected = batch.images * mixed.share + batch.images[mixed.partner] * (1 - mixed.share)
     torch.testing.assert_close(mixed.batch.images, expected)
-    assert blend(batch, mixup=0, cutmix=0) is None
+    assert mixup_cutmix(batch, mixup=0, cutmix=0) is None
 
 
 def test_cutmix_counts_the_pixels_it_replaced():
     torch.manual_seed(1)
     batch = batch_of(6, size=32)
     for _ in range(20):
-        mixed = blend(batch, mixup=0, cutmix=1.0)
+        mixed = mixup_cutmix(batch, mixup=0, cutmix=1.0)
         replaced = (mixed.batch.images != batch.images).any(3).float().mean((1, 2))
         moved = mixed.partner != torch.arange(6)
         torch.testing.assert_close(replaced[moved], torch.full_like(replaced[moved], 1 - mixed.share))

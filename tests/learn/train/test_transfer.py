@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from zoo.errors import InputError
 from zoo.learn.recipe.schema import Network, Training, load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.train.schedule import Plan, frozen_until, head_of
+from zoo.learn.train.schedule import WeightSchedule, frozen_until, head_of
 from zoo.models import checkpoint
 from zoo.models.construct import build
 
@@ -62,10 +62,10 @@ def test_freezing_keeps_a_layer_and_all_before_it_as_they_are():
     assert network.conv1 in frozen
     assert network.layer1[1].bn2 in frozen
     assert network.layer2[0].conv1 not in frozen
-    plan = Plan(network, Training(epochs=1, freeze="layer1"))
-    plan.enter(0)
+    schedule = WeightSchedule(network, Training(epochs=1, freeze="layer1"))
+    schedule.begin_epoch(0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    optimizer = plan.optimizer()
+    optimizer = schedule.optimizer()
     network(torch.randn(4, 3, 32, 32)).sum().backward()
     optimizer.step()
     changed = {
@@ -78,26 +78,26 @@ def test_freezing_keeps_a_layer_and_all_before_it_as_they_are():
 
 def test_the_head_learns_first_and_the_body_slower():
     network = resnet()
-    plan = Plan(network, Training(epochs=4, head_epochs=2, body_lr=0.1, lr=0.5))
-    plan.enter(1)
+    schedule = WeightSchedule(network, Training(epochs=4, head_epochs=2, body_lr=0.1, lr=0.5))
+    schedule.begin_epoch(1)
     assert {name for name, weight in network.named_parameters() if weight.requires_grad} == {"fc.weight", "fc.bias"}
     assert not network.layer1[0].bn1.training
-    plan.enter(2)
+    schedule.begin_epoch(2)
     assert all(weight.requires_grad for weight in network.parameters())
     assert network.layer1[0].bn1.training
-    rates = {id(weight): group["lr"] for group in plan.optimizer().param_groups for weight in group["params"]}
+    rates = {id(weight): group["lr"] for group in schedule.optimizer().param_groups for weight in group["params"]}
     assert rates[id(network.fc.weight)] == 0.5
     assert rates[id(network.conv1.weight)] == pytest.approx(0.05)
 
 
 def test_norms_and_biases_do_not_decay():
     network = resnet()
-    groups = Plan(network, Training(epochs=1, weight_decay=0.1)).optimizer().param_groups
+    groups = WeightSchedule(network, Training(epochs=1, weight_decay=0.1)).optimizer().param_groups
     decays = {id(weight): group["weight_decay"] for group in groups for weight in group["params"]}
     assert decays[id(network.conv1.weight)] == 0.1
     assert decays[id(network.bn1.weight)] == 0
     assert decays[id(network.fc.bias)] == 0
-    everything = Plan(network, Training(epochs=1, weight_decay=0.1, decay_all=True)).optimizer().param_groups
+    everything = WeightSchedule(network, Training(epochs=1, weight_decay=0.1, decay_all=True)).optimizer().param_groups
     assert {group["weight_decay"] for group in everything} == {0.1}
 
 

@@ -58,18 +58,18 @@ def open_source(path: Path) -> Source:
     from zoo import data
 
     try:
-        from zoo.learn.run.specialists import known_part
-        from zoo.learn.teachers.base import from_checkpoint
+        from zoo.learn.run.specialists import splits_for_checkpoint
+        from zoo.models.eager import from_checkpoint
     except ImportError as error:
         raise missing_package(str(error.name), "train", "a checkpoint") from None
     teacher = from_checkpoint(path)
     about = teacher.about
 
     def tested() -> Own:
-        test = known_part(data.load(about.data, about.seed), about).test
+        test = splits_for_checkpoint(data.load(about.data, about.seed), about).test
         return test.images, test.targets
 
-    return Source(about.name, teacher.task, teacher.preprocessing, teacher.answer_pixels, tested)
+    return Source(about.name, teacher.task, teacher.preprocessing, teacher.logits, tested)
 
 
 def predictions(source: Source, images: Sequence[Path] = (), *, count: int = 16, seed: int = 0) -> list[Cell]:

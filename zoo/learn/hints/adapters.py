@@ -1,4 +1,4 @@
-"""What is learned between a student's layer and a teacher's, so that their features can be subtracted."""
+"""Adapters: small layers, trained with the student, that bring its features to the shape of the teacher's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def regressor(student: Sequence[int], teacher: Sequence[int]) -> nn.Module:
 
 
 def adapter(loss: str, student: Sequence[int], teacher: Sequence[int]) -> nn.Module:
-    """What that loss needs between features of these shapes; the identity where it needs nothing."""
+    """The adapter that a loss needs between features of these shapes; the identity where it needs none."""
     if loss == "fitnet":
         return regressor(student, teacher)
     if loss == "pooled" and student[1] != teacher[1]:

@@ -1,4 +1,4 @@
-"""A hint as a recipe says it. No torch here: a recipe is read without it."""
+"""One hint in a recipe. No torch here, because a recipe is read without it."""
 
 from __future__ import annotations
 

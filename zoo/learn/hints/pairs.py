@@ -1,4 +1,4 @@
-"""Pairs of layers, by name, whose features are compared while both networks run as they always do."""
+"""Pairs of layers, by name, whose features are compared. Forward hooks read them; the networks run unchanged."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ ON_MAPS = ("fitnet", "attention")
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What the layers of each network gave in their latest run, by name."""
+class Features:
+    """The outputs of the hinted layers of each network in its latest forward pass, by the layer's name."""
 
     student: dict[str, Any] = field(default_factory=dict)
     teacher: dict[str, Any] = field(default_factory=dict)
 
 
 class Hints(nn.Module):
-    """All hints of a training. Learned adapters are its only state; the networks stay outside, and as they are.
+    """All hints of a training. The adapters, which are trained, are its only state: the networks are no part of it.
 
-        with hints.watch() as taken:
-            answer, output = teacher(images), student(images)
-        parts = hints.losses(taken)
+    Call order, in each step::
 
-    `example` is what the student takes, `teacher_example` what the teacher does where that differs. Each network sees
-    it once, in eval mode and without gradient, to show its features' shapes; no buffer and no mode changes.
+        with hints.watch() as features:
+            logits, output = teacher(images), student(images)
+        parts = hints.losses(features)
+
+    `example`: a small batch as the student takes it, `teacher_example` as the teacher does where that differs. Each
+    network is run with it once, in eval mode and without gradient, which shows the shapes of its features; no buffer
+    and no mode changes.
     `InputError` for an unknown layer, for features that a loss cannot take, and for two hints of one name.
     """
 
@@ -56,34 +59,34 @@ class Hints(nn.Module):
         # Dicts, because layers that were attributes would be trained, moved and saved with the adapters.
         self._student = {hint.student: _layer(student, hint.student, "student") for hint in hints}
         self._teacher = {hint.teacher: _layer(teacher, hint.teacher, "teacher") for hint in hints}
-        with self.watch() as taken, _still(student), _still(teacher):
+        with self.watch() as features, _in_eval_mode(student), _in_eval_mode(teacher):
             student(example)
             teacher(example if teacher_example is None else teacher_example)
-        shapes = [[features.shape for features in _pair(hint, taken)] for hint in hints]
+        shapes = [[found.shape for found in _pair(hint, features)] for hint in hints]
         self.adapters = nn.ModuleList(adapter(hint.loss, *pair) for hint, pair in zip(hints, shapes, strict=True))
         self.adapters.to(example.device)
 
     @contextmanager
-    def watch(self) -> Iterator[Taken]:
-        """Take the features of what runs inside. However it ends, no hook stays behind.
+    def watch(self) -> Iterator[Features]:
+        """Collect the features of what runs inside the `with`. No hook stays behind, even after an exception.
 
         `torch.compile` leaves out hooks that it did not meet while tracing: name layers of networks that run eagerly.
         """
-        taken = Taken()
+        features = Features()
         with ExitStack() as hooks:
-            for layers, features in ((self._student, taken.student), (self._teacher, taken.teacher)):
+            for layers, found in ((self._student, features.student), (self._teacher, features.teacher)):
                 for name, layer in layers.items():
-                    hooks.enter_context(layer.register_forward_hook(_keep(features, name)))
-            yield taken
+                    hooks.enter_context(layer.register_forward_hook(_keep(found, name)))
+            yield features
 
-    def losses(self, taken: Taken) -> dict[str, Tensor]:
+    def losses(self, features: Features) -> dict[str, Tensor]:
         """`hint.LOSS:STUDENT_LAYER` -> its weighted loss, a float32 scalar with gradient to student and adapters.
 
         `InputError` for a layer that did not run while it was watched.
         """
         parts = {}
         for hint, adapt in zip(self._hints, self.adapters, strict=True):
-            student, teacher = _pair(hint, taken)
+            student, teacher = _pair(hint, features)
             parts[hint.name] = hint.weight * LOSSES[hint.loss](adapt(student), teacher)
         return parts
 
@@ -103,11 +106,11 @@ def _keep(features: dict[str, Any], name: str) -> Callable[[nn.Module, Any, Any]
     return hook
 
 
-def _pair(hint: Hint, taken: Taken) -> tuple[Tensor, Tensor]:
+def _pair(hint: Hint, features: Features) -> tuple[Tensor, Tensor]:
     """The features of the student and of the teacher that a hint compares."""
     return (
-        _features(hint, taken.student, hint.student, "student"),
-        _features(hint, taken.teacher, hint.teacher, "teacher"),
+        _features(hint, features.student, hint.student, "student"),
+        _features(hint, features.teacher, hint.teacher, "teacher"),
     )
 
 
@@ -124,7 +127,7 @@ def _features(hint: Hint, features: dict[str, Any], name: str, role: str) -> Ten
 
 
 @contextmanager
-def _still(network: nn.Module) -> Iterator[None]:
+def _in_eval_mode(network: nn.Module) -> Iterator[None]:
     """Eval mode without gradient; afterwards every layer is back in its own mode, frozen ones among them."""
     modes = [(layer, layer.training) for layer in network.modules()]
     network.eval()

@@ -1,4 +1,4 @@
-"""What can be wrong with a recipe as a whole, found before hours are spent on its first half."""
+"""What can be wrong with a recipe as a whole, found before any of its trainings starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zoo.errors import InputError
 from zoo.learn.losses.soft_part import soft_part
 from zoo.learn.recipe.schema import Recipe, Training
 from zoo.learn.teachers.onnx import GRAPHS
-from zoo.learn.train.cuda_graph_step import recorder
+from zoo.learn.train.cuda_graph_step import capturer
 from zoo.models.construct import build
 from zoo.tasks.learning import TASKS, AnyTask
 
@@ -24,7 +24,7 @@ def check(recipe: Recipe) -> None:
     teacher = [recipe.teacher.train] if recipe.teacher and recipe.teacher.train else []
     for settings in (*students, *teacher):
         _check_training(settings, recipe, task)
-    _check_distillation(recipe, task, blending=any(settings.mixup or settings.cutmix for settings in students))
+    _check_distillation(recipe, task, mixes=any(settings.mixup or settings.cutmix for settings in students))
 
 
 def _check_training(settings: Training, recipe: Recipe, task: AnyTask) -> None:
@@ -35,40 +35,40 @@ def _check_training(settings: Training, recipe: Recipe, task: AnyTask) -> None:
     if settings.head_epochs and recipe.processes > 1:
         raise InputError("train.head_epochs is for one process: with several, weights cannot start to learn late")
     if settings.cache_features and (settings.head_epochs < settings.epochs or settings.mixup or settings.cutmix):
-        raise InputError("train.cache_features is for a head alone, without blends: set train.head_epochs to epochs")
+        raise InputError("train.cache_features is for a head alone, without mixup: set train.head_epochs to epochs")
     if settings.compile == "graph":
-        _check_recorded(settings, recipe)
+        _check_capture(settings, recipe)
     if settings.compile != "off" and recipe.distill.hints:
         raise InputError("train.compile leaves out the hooks that hints need: switch one of the two off")
 
 
-def _check_recorded(settings: Training, recipe: Recipe) -> None:
-    """What is decided on the CPU in every step cannot be part of a recording."""
+def _check_capture(settings: Training, recipe: Recipe) -> None:
+    """What is decided on the CPU in every step cannot be part of a CUDA graph."""
     teacher = recipe.teacher.model if recipe.teacher else ""
-    asked_outside = teacher.startswith(GRAPHS) and recipe.distill.answers == "online"
+    onnx_online = teacher.startswith(GRAPHS) and recipe.distill.answers == "online"
     unfit = {
         "processes > 1": recipe.processes > 1,
         "mixup and cutmix": settings.mixup or settings.cutmix,
         "train.precision = 'fp16'": settings.precision == "fp16",
         "train.cache_features": settings.cache_features,
         "data.augment = 'crop'": recipe.data.augment == "crop",
-        "an ONNX teacher that is asked online": asked_outside,
+        "an ONNX teacher that is online": onnx_online,
     }
-    for what, there in unfit.items():
-        if there:
-            raise InputError(f"train.compile = 'graph' cannot record {what}: take 'default', or leave that out")
-    recorder()
+    for what, present in unfit.items():
+        if present:
+            raise InputError(f"train.compile = 'graph' cannot capture {what}: take 'default', or leave that out")
+    capturer()
 
 
-def _check_distillation(recipe: Recipe, task: AnyTask, *, blending: bool) -> None:
+def _check_distillation(recipe: Recipe, task: AnyTask, *, mixes: bool) -> None:
     soft = soft_part(task, recipe.distill).loss
-    if soft.needs_target and (recipe.data.labelled < 1 or blending):
+    if soft.needs_target and (recipe.data.labelled < 1 or mixes):
         which = f"distill.loss '{soft.name}'"
         raise InputError(f"{which} needs the class of every image: no mixup, no cutmix, data.labelled = 1")
     if recipe.distill.top and not task.softmax:
         raise InputError(f"distill.top keeps the largest of probabilities that sum to 1, which {task.name} has not")
     if recipe.distill.top and recipe.distill.answers == "online":
-        raise InputError("distill.top is for stored answers: set distill.answers to 'cached' or 'recorded'")
-    needs = "hints" if recipe.distill.hints else "mixup and cutmix" if blending and recipe.teacher else ""
+        raise InputError("distill.top is for stored soft labels: set distill.answers to 'cached' or 'recorded'")
+    needs = "hints" if recipe.distill.hints else "mixup and cutmix" if mixes and recipe.teacher else ""
     if needs and recipe.distill.answers != "online":
         raise InputError(f"{needs} need a teacher that sees every batch: set distill.answers to 'online'")

@@ -1,4 +1,4 @@
-"""What a trained network is and reached, read back from its folder."""
+"""What a trained network is and which scores it has, read from its folder."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zoo.learn.teachers.base import from_checkpoint
 from zoo.models import checkpoint
+from zoo.models.eager import from_checkpoint
 
 
 def summary(path: Path) -> dict[str, Any]:
     """Name, role, score, cost and training time of a checkpoint."""
-    teacher = from_checkpoint(path)
-    about = teacher.about
+    trained = from_checkpoint(path)
+    about = trained.about
     metrics_file = checkpoint.find(path).parent / checkpoint.METRICS
     metrics = json.loads(metrics_file.read_text(encoding="utf-8")) if metrics_file.is_file() else {}
     metric = about.problem.metric
@@ -22,7 +22,7 @@ def summary(path: Path) -> dict[str, Any]:
         "role": about.role,
         **about.metrics,
         "shown": f"{metric} {about.problem.shown(about.metrics[metric])}",
-        **teacher.cost.as_dict(),
+        **trained.cost.as_dict(),
         "seconds": metrics.get("seconds"),
         "checkpoint": str(path),
     }

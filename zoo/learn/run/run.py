@@ -5,9 +5,9 @@ runs/digits/
   environment.json    machine and versions
   teacher/            model.safetensors, metrics.json, logs/ (metrics.csv, TensorBoard)
   vgg-control/  vgg/  the same for each student, without and with the teacher
-  specialists.json    what students that know a part of the labels each know together
-runs/soft-labels/     teachers' answers, shared by all runs beside this one
-runs/features/        features of frozen bodies, likewise
+  specialists.json    scores of students for a part of the labels each, their outputs combined
+runs/soft-labels/     soft labels of teachers, shared by all runs beside this one
+runs/features/        features of frozen bodies, shared in the same way
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from zoo.data.seeded import views_of
 from zoo.data.views import Views
 from zoo.errors import InputError
 from zoo.files import write_text
-from zoo.learn.recipe.schema import Recipe, Student, Teacher, to_toml
+from zoo.learn.recipe import schema
+from zoo.learn.recipe.schema import Recipe, Student, to_toml
 from zoo.learn.run.checks import check
 from zoo.learn.run.environment import environment, first_process
-from zoo.learn.run.specialists import PartOfTeacher, part_of, together
+from zoo.learn.run.specialists import SpecialistTeacher, combined, specialist_splits
 from zoo.learn.run.stage import Stage, run_stage
-from zoo.learn.teachers.base import OnlineTeacher
-from zoo.learn.teachers.base import Teacher as Answering
-from zoo.learn.teachers.choice import answers_of
-from zoo.learn.teachers.onnx import GRAPHS, OnnxTeacher, open_teacher
+from zoo.learn.teachers.base import Teacher
+from zoo.learn.teachers.by_recipe import teacher_by_recipe
+from zoo.learn.teachers.online import OnlineTeacher
+from zoo.learn.teachers.onnx import GRAPHS, open_teacher
 from zoo.models import checkpoint
 from zoo.models.evaluate import evaluate
 from zoo.models.normalisation import Normalised
@@ -45,7 +46,12 @@ RECIPE, ENVIRONMENT, SPECIALISTS = "recipe.toml", "environment.json", "specialis
 
 class Run:
     """One recipe in one folder. Its stages are `teacher()`, `control(student)` and `distilled(student)`, each of which
-    returns a checkpoint and does nothing when that is already there.
+    returns the path of a checkpoint and does nothing when that is already there. `distilled` calls
+    `teacher()` itself, unless the teacher is an ONNX graph::
+
+        run = Run(load_recipe("digits"), Path("runs/digits"))
+        for student in run.recipe.students:
+            control, distilled = run.control(student), run.distilled(student)
     """
 
     def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False) -> None:
@@ -56,7 +62,7 @@ class Run:
         if written.exists() and first_process():
             self._check_same(written)
         check(recipe)
-        self.splits: Splits = data.load(recipe.data, recipe.seed)  # before anything is written: it can be refused
+        self.splits: Splits = data.load(recipe.data, recipe.seed)  # may be refused, so before anything is written
         self.task: AnyTask = TASKS[recipe.task](self.splits.labels, recipe.data.size)
         for student in recipe.students:
             if student.labels:
@@ -80,14 +86,14 @@ class Run:
     @property
     def teacher_is_a_graph(self) -> bool:
         """Whether the teacher is an ONNX file, of which there is no checkpoint."""
-        return self._teacher.model.startswith(GRAPHS)
+        return self._teacher_config.model.startswith(GRAPHS)
 
     def teacher(self) -> Path:
         """The teacher: trained here on all training labels, taken with its weights, or one trained before."""
-        spec = self._teacher
+        spec = self._teacher_config
         if self.teacher_is_a_graph:
             raise InputError(
-                f"the teacher {spec.model} is a graph: it cannot be trained, and nobody can look inside it"
+                f"the teacher {spec.model} is a graph: it can neither be trained nor give hints from its layers"
             )
         if spec.model.startswith("run:"):
             found = checkpoint.find(spec.model.removeprefix("run:"))
@@ -106,23 +112,23 @@ class Run:
         return self._run(Stage(f"{student.name}-control", "control", student, settings, task, splits, images))
 
     def distilled(self, student: Student) -> Path:
-        """The student that also learns from the teacher's answers to every training image."""
+        """The student that also learns from the teacher's logits for every training image."""
         settings = student.train or self.recipe.train
         if settings.cache_features:
             raise InputError("a head on stored features learns from labels alone (zoo train), not from a teacher")
         if (done := self.folder / student.name / checkpoint.FILE).is_file():
             return done
         task, splits = self._part(student)
-        answers = self._answers
+        teacher = self._teacher
         if student.labels:
-            answers = PartOfTeacher(answers, self.task.columns(student.labels))
-        behind = self._behind_the_answers if self.recipe.distill.hints else None
-        stage = Stage(student.name, "student", student, settings, task, splits, splits.train, answers, behind)
+            teacher = SpecialistTeacher(teacher, self.task.columns(student.labels))
+        network = self._teacher_network if self.recipe.distill.hints else None
+        stage = Stage(student.name, "student", student, settings, task, splits, splits.train, teacher, network)
         return self._run(stage)
 
-    def together(self, role: Literal["control", "student"]) -> dict[str, float] | None:
-        """Scores of all specialists' answers put together, also written down; None when there are none of that role,
-        or they leave a label out.
+    def combined_scores(self, role: Literal["control", "student"]) -> dict[str, float] | None:
+        """Scores of all specialists of a role, their outputs combined, and also written to specialists.json; None when
+        there are none, or a label has no specialist.
         """
         parts = []
         for student in self.recipe.students:
@@ -130,45 +136,46 @@ class Run:
             if student.labels and (folder / checkpoint.FILE).is_file():
                 network, about = checkpoint.load(folder)
                 parts.append((about.labels, evaluate(network, torch.from_numpy(self.splits.test.images)).numpy()))
-        answers = together(self.task, parts) if parts else None
-        if answers is None:
+        outputs = combined(self.task, parts) if parts else None
+        if outputs is None:
             return None
-        scores = self.task.score(answers, self.splits.test.targets)
+        scores = self.task.score(outputs, self.splits.test.targets)
         written = self.folder / SPECIALISTS
         known = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
         write_text(written, json.dumps({**known, role: scores}, indent=2) + "\n")
         return scores
 
     def _part(self, student: Student) -> tuple[AnyTask, Splits]:
-        """The whole problem, or a specialist's part of it."""
+        """The task and the data of a student: all labels, or a specialist's."""
         if not student.labels:
             return self.task, self.splits
-        return TASKS[self.recipe.task](student.labels, self.recipe.data.size), part_of(
-            self.splits, self.task, student.labels
-        )
+        task = TASKS[self.recipe.task](student.labels, self.recipe.data.size)
+        return task, specialist_splits(self.splits, self.task, student.labels)
 
     @property
-    def _teacher(self) -> Teacher:
+    def _teacher_config(self) -> schema.Teacher:
         if self.recipe.teacher is None:
             raise InputError(f"{self.recipe.name} has no [teacher]: its students learn with `zoo train`")
         return self.recipe.teacher
 
     @cached_property
-    def _behind_the_answers(self) -> Normalised:
+    def _teacher_network(self) -> Normalised:
+        """The network behind the teacher's logits."""
         return checkpoint.load(self.teacher())[0]
 
     @cached_property
-    def _answers(self) -> Answering:
-        spec, data = self._teacher, self.recipe.data
-        online: OnlineTeacher | OnnxTeacher
+    def _teacher(self) -> Teacher:
+        """What all students of this run learn from."""
+        spec, data = self._teacher_config, self.recipe.data
+        online: Teacher
         if self.teacher_is_a_graph:
             online = open_teacher(spec.model, mean=data.mean, std=data.std, size=spec.size, outputs=self.task.outputs)
         else:
-            # One whose answers are stored is asked about what is missing: batches of any size, worth no compiling.
+            # One whose logits are stored runs for what is missing: batches of any size, which are not worth compiling.
             mode = self.recipe.train.compile if self.recipe.distill.answers == "online" else "off"
-            online = OnlineTeacher(self._behind_the_answers, size=spec.size, compile=mode)
+            online = OnlineTeacher(self._teacher_network, size=spec.size, compile=mode)
         stores = self.folder.parent / "soft-labels"
-        return answers_of(online, self.splits.train, self.views, self.recipe, self.task.outputs, stores)
+        return teacher_by_recipe(online, self.splits.train, self.views, self.recipe, self.task.outputs, stores)
 
     def _run(self, stage: Stage) -> Path:
         return run_stage(stage, self.recipe, self.views, self.folder / stage.name, resume=self._resume)

@@ -1,4 +1,4 @@
-"""One network of a run: built, trained, tested and kept. A finished one is not made again."""
+"""One network of a run: built, trained, tested and saved. A finished one is not made again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from zoo.files import write_text
 from zoo.learn.hints.pairs import Hints
 from zoo.learn.recipe.schema import Network, Recipe, Training
 from zoo.learn.run.environment import first_process, wait_for_all
-from zoo.learn.teachers.base import CachedTeacher, Tally, Teacher
-from zoo.learn.train import cached_features as bottleneck
+from zoo.learn.teachers.base import Teacher
+from zoo.learn.teachers.cached import CachedTeacher, Tally
 from zoo.learn.train.batches import Batches
+from zoo.learn.train.cached_features import FeatureBatches, FeatureHead, FrozenBody, as_features, stored_features
 from zoo.models import checkpoint
 from zoo.models.checkpoint import About
 from zoo.models.construct import build
@@ -31,9 +32,8 @@ from zoo.tasks.learning import AnyTask
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained, on what, by whom. `images`: the part of `splits` that it sees, with the labels that it may.
-
-    `answering`: the network behind the teacher, for hints, which look inside it.
+    """What is trained, on which data, by which teacher. `images`: the part of `splits` that it is trained on, with the
+    labels that may be used. `teacher_network`: the network behind the teacher, whose layers the hints read.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Stage:
     splits: Splits
     images: ImageSet
     teacher: Teacher | None = None
-    answering: Normalised | None = None
+    teacher_network: Normalised | None = None
 
 
 def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resume: bool) -> Path:
@@ -61,9 +61,9 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
         metrics = _train(stage, stage.settings, network, recipe, views, folder, resume=resume)
     splits, images = stage.splits, stage.images
     place = "cuda" if torch.cuda.is_available() else "cpu"  # ten thousand images take a CPU longer than an epoch here
-    answers = evaluate(network.to(place), torch.from_numpy(splits.test.images)).numpy()
+    outputs = evaluate(network.to(place), torch.from_numpy(splits.test.images)).numpy()
     network.cpu()
-    scores = stage.task.score(answers, splits.test.targets)
+    scores = stage.task.score(outputs, splits.test.targets)
     about = About(
         name=stage.name,
         role=stage.role,
@@ -92,32 +92,33 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
 def _train(
     stage: Stage, settings: Training, network: Normalised, recipe: Recipe, views: Views, folder: Path, *, resume: bool
 ) -> dict[str, Any]:
-    """Train `network` in place; what is worth knowing of it besides the last scores."""
-    # Lightning takes seconds to import: whoever misspelt something need not wait for it.
+    """Train `network` in place; returns what metrics.json says besides the last scores: best score, epochs, seconds."""
+    # Lightning takes seconds to import: an error in the recipe is reported before that.
     from zoo.learn.train.learner import Learner
     from zoo.learn.train.training import fit
 
     steps = -(-len(stage.splits.train) // settings.batch)
-    kind = bottleneck.FeatureBatches if settings.cache_features else Batches
+    kind = FeatureBatches if settings.cache_features else Batches
     batches = kind(stage.images, views, stage.task, batch=settings.batch, steps=steps, seed=recipe.seed)
     test, validation = stage.splits.test, stage.splits.validation if settings.patience else None
-    learns: Any = network
+    trained: Any = network
     metrics: dict[str, Any] = {}
-    if isinstance(batches, bottleneck.FeatureBatches):
-        body = bottleneck.Body(network, recipe.data.size)
+    if isinstance(batches, FeatureBatches):
+        body = FrozenBody(network, recipe.data.size)
         stores = folder.parent.parent / "features"
-        batches.store, seconds = bottleneck.stored_features(body, stage.images, views, stores)
-        test = bottleneck.as_features(body, test)
-        validation = validation and bottleneck.as_features(body, validation)
-        learns = bottleneck.HeadAlone(body.head, body.shape)
+        batches.store, seconds = stored_features(body, stage.images, views, stores)
+        test = as_features(body, test)
+        validation = validation and as_features(body, validation)
+        trained = FeatureHead(body.head, body.shape)
         settings = settings.model_copy(update={"head_epochs": 0, "freeze": "", "body_lr": 1.0})
         metrics["features_seconds"] = round(seconds, 2)
     hints = None
-    if stage.teacher is not None and stage.answering is not None and recipe.distill.hints:
+    if stage.teacher is not None and stage.teacher_network is not None and recipe.distill.hints:
         example = network.normalise(torch.from_numpy(test.images[:2]))
-        hints = Hints(network.network, stage.answering.network, recipe.distill.hints, example)
-    learner = Learner(learns, stage.task, settings, batches, teacher=stage.teacher, distill=recipe.distill, hints=hints)
-    before = stage.teacher.tally if isinstance(stage.teacher, CachedTeacher) else None
+        hints = Hints(network.network, stage.teacher_network.network, recipe.distill.hints, example)
+    teacher = stage.teacher
+    learner = Learner(trained, stage.task, settings, batches, teacher=teacher, distill=recipe.distill, hints=hints)
+    before = teacher.tally if isinstance(teacher, CachedTeacher) else None
     began = time.perf_counter()
     epochs = fit(
         learner,
@@ -131,17 +132,17 @@ def _train(
     )
     metrics |= {f"best_{stage.task.metric}": learner.best, "epochs": epochs}
     metrics["seconds"] = round(time.perf_counter() - began, 2)
-    if isinstance(stage.teacher, CachedTeacher) and before is not None:
-        metrics["answers"] = _answers_read(stage.name, stage.teacher, before)
+    if isinstance(teacher, CachedTeacher) and before is not None:
+        metrics["answers"] = _soft_labels_read(stage.name, teacher, before)
     return metrics
 
 
-def _answers_read(name: str, teacher: CachedTeacher, before: Tally) -> dict[str, float]:
-    """Say, and return, what the store spared: the answers read instead of asked, at the pace of those asked."""
-    here, pace = teacher.tally - before, teacher.tally.seconds / max(teacher.tally.asked, 1)
-    saved = here.reused * pace
+def _soft_labels_read(name: str, teacher: CachedTeacher, before: Tally) -> dict[str, float]:
+    """Say, and return, what the store saved: the logits read instead of computed, by the time that one takes."""
+    here, seconds_each = teacher.tally - before, teacher.tally.seconds / max(teacher.tally.asked, 1)
+    saved = here.reused * seconds_each
     note(
-        f"{name}: {here.asked} teacher answers asked in {here.seconds:.1f} s, {here.reused} read from the store"
+        f"{name}: soft labels: {here.asked} computed in {here.seconds:.1f} s, {here.reused} read from the store"
         + (f": {saved:.1f} s saved" if saved else "")
     )
     return {**here.as_dict(), "seconds_saved": round(saved, 2)}

@@ -10,16 +10,16 @@ from torch import nn
 
 from zoo.data import DataConfig
 from zoo.errors import InputError, need
-from zoo.learn.teachers.base import TorchTeacher
 from zoo.models.checkpoint import About
 from zoo.models.config import Network
 from zoo.models.construct import build
+from zoo.models.eager import EagerNetwork
 from zoo.models.library import HUB, usual
 from zoo.models.normalisation import Normalised
 from zoo.models.weights import adopt, hub_weights, read_weights
 
 
-def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> TorchTeacher:
+def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> EagerNetwork:
     """timm:NAME or torchvision:NAME as its users run it.
 
     `weights`: a .safetensors or .pth file, whose number of classes is taken, or `hub`. `labels`: names of the outputs,
@@ -52,7 +52,7 @@ def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> TorchT
         provenance={"model": model, "weights": weights},
     )
     whole = Normalised(network, about.data.mean, about.data.std).to(memory_format=torch.channels_last)
-    return TorchTeacher(whole, about)
+    return EagerNetwork(whole, about)
 
 
 def _last_dense(network: nn.Module, model: str) -> str:

@@ -16,8 +16,8 @@ from zoo.engines.cuda import gpu_number
 from zoo.engines.onnxruntime.session import CPU, CUDA, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, first_line, nearest
 from zoo.files import sha256
-from zoo.learn.teachers.base import resized
-from zoo.learn.train.batches import Batch
+from zoo.learn.batch import Batch
+from zoo.learn.teachers.online import resized
 from zoo.machine import cores
 from zoo.preprocess import Pixels
 from zoo.progress import note
@@ -36,8 +36,14 @@ class OnnxTeacher:
         self._run = run
         self.size, self.outputs, self.fingerprint = size, outputs, fingerprint
 
-    def answer(self, batch: Batch) -> Tensor:
-        """Float32 answers [N, outputs]. Blended images are rounded to whole levels."""
+    def to(self, device: torch.device) -> None:
+        """Nothing: it runs on the device where it was opened."""
+
+    def prefetch(self, indices: Tensor, views: Tensor, batch_of: Callable[[int], Batch]) -> None:
+        """Nothing: there is no store."""
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Float32 [N, outputs]. Images after mixup are rounded to whole levels."""
         images = resized(batch.images, self.size).round().to("cpu", torch.uint8).contiguous()
         return torch.from_numpy(self._run(images.numpy())).to(batch.images.device)
 

@@ -1,19 +1,21 @@
-"""A teacher's answers on disk: a folder of memory-mapped arrays [images, views, ...], filled on demand.
+"""Soft labels: a teacher's logits on disk, a folder of memory-mapped arrays [images, views, ...], filled on demand.
 
-    header.json   what the answers belong to: fingerprints of data, views and teacher, the shape, and `top`
-    there.u8      a byte for each answer that is there
+    header.json   what the logits belong to: fingerprints of data, views and teacher, the shape, and `top`
+    there.u8      a byte for each (image, view): 1 where its logits are present
 
 and for all outputs (`top` = 0)
 
-    answers.f16   the answers as they were given
+    answers.f16   the logits as the teacher gave them
 
-or for the `top` largest of each answer, Shen & Xing 2022 (FKD, arXiv:2112.01528, their "marginal smoothing")
+or for the `top` largest of each row, Shen & Xing 2022 (FKD, arXiv:2112.01528, their "marginal smoothing")
 
     top.u16       which outputs they are; top.i32 where there are more than 65,536 outputs
     answers.f16   their log-probabilities at temperature 1, and last that of all other outputs together
 
-A store of other data, other views or another teacher is refused with the name of what differs. Several processes may
-open and fill one store at the same time. What was stored survives the process, but not a machine that loses power.
+Fingerprints cover everything that changes a row: pixels and preprocessing of the data, augmentation, the teacher's
+weights, architecture, mean, std and size. A store of other data, other views or another teacher is refused with the
+name of what differs. Several processes may open and fill one store at the same time. What was stored survives the
+process, but not a machine that loses power.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ SCHEMA = "zoo.soft-labels/2"
 HEADER = "header.json"
 LEAST = float(np.finfo(np.float16).min)
 Numbers = npt.NDArray[np.int64]
-Answers = npt.NDArray[np.float32]
+Logits = npt.NDArray[np.float32]
 Files = dict[str, tuple[Any, tuple[int, ...]]]
 
 
@@ -51,7 +53,7 @@ class SoftLabels:
             name.partition(".")[0]: np.memmap(folder / name, kind, "r+", shape=size)
             for name, (kind, size) in _files(shape, top).items()
         }
-        self._there, self._answers, self._which = arrays["there"], arrays["answers"], arrays.get("top")
+        self._present, self._logits, self._which = arrays["there"], arrays["answers"], arrays.get("top")
 
     @classmethod
     def open(
@@ -69,7 +71,7 @@ class SoftLabels:
         """Open the store at `folder`, made empty if there is none. Its disk space is taken at once: a mapped file that
         meets a full disk later would kill the process.
 
-        `data`, `view_set`, `teacher`: fingerprints. `top`: how many of the largest answers are kept, 0 for all.
+        `data`, `view_set`, `teacher`: fingerprints. `top`: how many of the largest logits of a row are kept, 0 for all.
         `InputError` when the store there belongs to others.
         """
         shape = images, views, outputs
@@ -93,54 +95,54 @@ class SoftLabels:
     @classmethod
     def within(cls, stores: Path, **held: Any) -> SoftLabels:
         """The store below `stores` whose name says what it holds; `held` is what `open` takes."""
-        said = f"{held['teacher']} {held['data']} {held['view_set']} {held.get('top', 0)}"
-        return cls.open(stores / hashlib.sha256(said.encode()).hexdigest()[:16], **held)
+        identity = f"{held['teacher']} {held['data']} {held['view_set']} {held.get('top', 0)}"
+        return cls.open(stores / hashlib.sha256(identity.encode()).hexdigest()[:16], **held)
 
     def has(self, indices: Numbers, views: Numbers) -> npt.NDArray[np.bool_]:
-        """Which of the (image, view) pairs are answered: bool [N]."""
-        return np.asarray(self._there[indices, views] == 1)
+        """Which of the (image, view) pairs are present: bool [N]. `indices`, `views`: int64 [N]."""
+        return np.asarray(self._present[indices, views] == 1)
 
-    def get(self, indices: Numbers, views: Numbers) -> Answers:
-        """The answers to (image, view) pairs that are there: float32 [N, outputs]. Where only the largest were kept,
-        these are logits whose softmax has their probabilities, and the rest spread evenly over the other outputs.
+    def get(self, indices: Numbers, views: Numbers) -> Logits:
+        """The logits of (image, view) pairs that are present: float32 [N, outputs]. Where only the largest were kept,
+        their softmax has the probabilities of these, and the rest spread evenly over the other outputs.
         """
-        answers = self._answers[indices, views].astype(np.float32)
+        stored = self._logits[indices, views].astype(np.float32)
         if self._which is None:
-            return answers
+            return stored
         outputs = self.shape[2]
-        each = answers[:, -1:] - np.float32(np.log(max(outputs - self.top, 1)))
+        each = stored[:, -1:] - np.float32(np.log(max(outputs - self.top, 1)))
         logits = np.repeat(each, outputs, axis=1)
-        np.put_along_axis(logits, self._which[indices, views].astype(np.int64), answers[:, :-1], axis=1)
+        np.put_along_axis(logits, self._which[indices, views].astype(np.int64), stored[:, :-1], axis=1)
         return logits
 
-    def put(self, indices: Numbers, views: Numbers, logits: Answers) -> None:
-        """Keep the answers. One that fp16 cannot hold is an error: stored, it would teach infinity."""
+    def put(self, indices: Numbers, views: Numbers, logits: Logits) -> None:
+        """Store logits [N, outputs]. `ZooError` for one that fp16 cannot hold: it would be read back as infinity."""
         if self._which is None:
-            self._answers[indices, views] = _halves(logits)
+            self._logits[indices, views] = _halves(logits)
         else:
             which, logs = _largest(logits, self.top)
-            self._answers[indices, views] = _halves(logs)
+            self._logits[indices, views] = _halves(logs)
             self._which[indices, views] = which
-        self._there[indices, views] = 1
+        self._present[indices, views] = 1
 
     @property
     def filled(self) -> float:
-        """Share of all (image, view) pairs that are answered."""
-        return float(self._there.mean())
+        """Share of all (image, view) pairs that are present."""
+        return float(self._present.mean())
 
 
-def _halves(answers: Answers) -> npt.NDArray[np.float16]:
+def _halves(logits: Logits) -> npt.NDArray[np.float16]:
     with np.errstate(over="ignore"):
-        halves = answers.astype(np.float16)
+        halves = logits.astype(np.float16)
     if not np.isfinite(halves).all():
-        raise ZooError(f"the teacher answered {np.abs(answers).max():.4g}, which is beyond what fp16 can hold")
+        raise ZooError(f"a logit of the teacher is {np.abs(logits).max():.4g}, which is beyond what fp16 can hold")
     return halves
 
 
-def _largest(logits: Answers, top: int) -> tuple[Numbers, Answers]:
+def _largest(logits: Logits, top: int) -> tuple[Numbers, Logits]:
     """Which outputs are the largest, [N, top], and their log-probabilities, with that of all others last: [N, top + 1].
 
-    What is too improbable for fp16 becomes the least that it can hold.
+    A log-probability below the least number of fp16 becomes that number.
     """
     logs = torch.from_numpy(logits).double().log_softmax(dim=1)
     found, which = logs.topk(top, dim=1)
@@ -162,7 +164,7 @@ def _files(shape: tuple[int, int, int], top: int) -> Files:
 
 
 def _create(folder: Path, header: dict[str, object], files: Files) -> None:
-    """Make the store beside its place and move it there; when another process was first, its store stays."""
+    """Make the store beside its folder and rename it; if another process was first, its store stays."""
     sizes = {name: math.prod(shape) * np.dtype(kind).itemsize for name, (kind, shape) in files.items()}
     new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
@@ -180,7 +182,7 @@ def _create(folder: Path, header: dict[str, object], files: Files) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """A file of `size` zero bytes, on real disk space where the system can promise it (macOS cannot)."""
+    """A file of `size` zero bytes, its disk space allocated where the system can do that (macOS cannot)."""
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)

@@ -1,8 +1,8 @@
-"""The batches of each epoch: a function of (seed, epoch), so that a resumed run meets what a whole one met."""
+"""The batches of each epoch: a function of (seed, epoch), so that a resumed run gets what an uninterrupted one gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -10,29 +10,30 @@ from torch import Tensor
 
 from zoo.data import ImageSet
 from zoo.data.views import Views, epoch_order
+from zoo.learn.batch import Batch, Prefetch
 from zoo.tasks.geometry import Geometry
 from zoo.tasks.learning import AnyTask
 
-# Steps whose stored answers are fetched at once: one copy to the device for all of them, and little asked in advance.
-AHEAD = 16
+# Steps whose soft labels are fetched at once: one copy to the device for all of them, and little computed in advance.
+PREFETCHED_STEPS = 16
 
 
-class Batch(NamedTuple):
-    """What a student is shown. `images` uint8 [N, H, W, 3] are view `views[i]` of the training image `indices[i]`, and
-    `targets` were moved with them. `answers` are the teacher's, float32 [N, outputs], where they were fetched ahead.
+class EpochOrder(NamedTuple):
+    """Which image, and which view of it, stands at each place of an epoch: int64 [steps, N] each."""
+
+    which: Tensor
+    view: Tensor
+
+
+class Step(NamedTuple):
+    """One step of an epoch, before anything is rendered. `order` is the whole epoch's on the CPU, `on_device` the same
+    on the device that learns; `teacher_logits` float32 [N, outputs] there, where they were prefetched.
     """
 
-    images: Tensor
-    targets: Tensor
-    labelled: Tensor
-    indices: Tensor
-    views: Tensor
-    answers: Tensor | None = None
-
-
-# Answers to some batches, known by the numbers of their images and views, int64 [steps, N] on the CPU: float32
-# [steps, N, outputs] there. It may ask for the batch of a step, should it need to look at the images.
-Ahead = Callable[[Tensor, Tensor, Callable[[int], Batch]], Tensor]
+    number: int
+    order: EpochOrder
+    on_device: EpochOrder
+    teacher_logits: Tensor | None
 
 
 def onto(tensor: Tensor, device: torch.device) -> Tensor:
@@ -43,16 +44,17 @@ def onto(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 class Batches:
-    """Training batches. Images stay in memory, on the device that learns if they fit, and views are made there in
-    batch: there are no workers to start, feed or resume. What a whole epoch needs to know of them goes to the device
-    once, so that no step waits for it.
+    """Training batches. Images stay in memory, on the device that learns if they fit, and views are rendered there in
+    batch: there are no workers to start, feed or resume. The order of a whole epoch goes to the device at once, so that
+    no step waits for it.
 
-    With several processes each takes its own slice of every batch. `ahead` fetches a teacher's stored answers.
+    With several processes each takes its own slice of every batch. `prefetch` is the teacher's, if there is one.
     """
 
-    ahead: Ahead | None = None
+    prefetch: Prefetch | None = None
 
     def __init__(self, images: ImageSet, views: Views, task: AnyTask, *, batch: int, steps: int, seed: int) -> None:
+        """`batch`: images of a step, in all processes together; `steps`: of an epoch."""
         self.images, self.views, self.task = images, views, task
         self.batch, self.steps, self.seed = batch, steps, seed
         self.epoch = 0
@@ -79,56 +81,59 @@ class Batches:
         return self._targets.device
 
     @property
-    def whole(self) -> bool:
-        """Whether images and views are made where the batches are, with nothing to be fetched from a CPU."""
+    def renders_on_device(self) -> bool:
+        """Whether images lie where the batches are, and views are drawn there: nothing comes from a CPU."""
         return self.views.anywhere and self._pixels.device == self.device
 
     def __iter__(self) -> Iterator[Batch]:
-        for step, plan, there, answers in self.walk():
-            batch = self._shown(plan, there, step)
-            yield batch if answers is None else batch._replace(answers=answers)
+        for step in self.epoch_steps():
+            yield self._rendered(step.order, step.on_device, step.number)._replace(teacher_logits=step.teacher_logits)
 
-    def walk(self) -> Iterator[tuple[int, EpochPlan, EpochPlan, Tensor | None]]:
-        """The epoch's steps: the number of each, the plan on the CPU and on the device, and the answers that were
-        fetched ahead for this step.
-        """
+    def epoch_steps(self) -> Iterator[Step]:
+        """The steps of epoch `self.epoch`, in order, with what was prefetched for each."""
         drawn = epoch_order(
             len(self.images), self.views.count, batch=self.batch, steps=self.steps, seed=self.seed, epoch=self.epoch
         )
-        plan = EpochPlan(*(torch.from_numpy(column)[:, self.slice].contiguous() for column in drawn))
-        there = EpochPlan(*(onto(column, self.device) for column in plan))
-        for first in range(0, self.steps, AHEAD):
-            block = slice(first, first + AHEAD)
-            answers = self._fetched(plan, there, block)
-            for step in range(self.steps)[block]:
-                yield step, plan, there, None if answers is None else answers[step - first]
+        order = EpochOrder(*(torch.from_numpy(column)[:, self.slice].contiguous() for column in drawn))
+        on_device = EpochOrder(*(onto(column, self.device) for column in order))
+        for first in range(0, self.steps, PREFETCHED_STEPS):
+            block = slice(first, first + PREFETCHED_STEPS)
+            logits = self._prefetched(order, on_device, block)
+            for number in range(self.steps)[block]:
+                yield Step(number, order, on_device, None if logits is None else logits[number - first])
 
-    def _fetched(self, plan: EpochPlan, there: EpochPlan, block: slice) -> Tensor | None:
-        if self.ahead is None:
+    def _prefetched(self, order: EpochOrder, on_device: EpochOrder, block: slice) -> Tensor | None:
+        """float32 [steps of the block, N, outputs] on the device."""
+        if self.prefetch is None:
             return None
-        answers = self.ahead(
-            plan.which[block], plan.view[block], lambda step: self._shown(plan, there, block.start + step)
+        logits = self.prefetch(
+            order.which[block], order.view[block], lambda step: self._rendered(order, on_device, block.start + step)
         )
-        return onto(answers, self.device)
+        return None if logits is None else onto(logits, self.device)
 
-    def _shown(self, plan: EpochPlan, there: EpochPlan, step: int) -> Batch:
-        """The batch of one step; `plan` is on the CPU and `there` the same on the device."""
-        which, view = there.which[step], there.view[step]
-        if self.whole:
-            return self.shown(which, view)
-        near = there if self.views.anywhere else plan  # where the views can be drawn
-        pixels = self._pixels[(there if self._pixels.device == self.device else plan).which[step]]
+    def _rendered(self, order: EpochOrder, on_device: EpochOrder, number: int) -> Batch:
+        """The batch of step `number`."""
+        which, view = on_device.which[number], on_device.view[number]
+        if self.renders_on_device:
+            return self.render(which, view)
+        pixels = self._pixels[(on_device if self._pixels.device == self.device else order).which[number]]
+        drawn = order
         if self.views.anywhere:
-            pixels = onto(pixels, self.device)
-        images = onto(self.views.apply(pixels, near.view[step], near.which[step]), self.device)
-        targets = self._targets[which]
-        if self.task.moves:
-            geometry = self.views.geometry(near.view[step], near.which[step], pixels.shape[1])
-            targets = self.task.moved(targets, Geometry(*(onto(part, self.device) for part in geometry)))
-        return Batch(images, targets, self._labelled[which], which, view)
+            pixels, drawn = onto(pixels, self.device), on_device
+        images = onto(self.views.apply(pixels, drawn.view[number], drawn.which[number]), self.device)
+        return Batch(images, self._targets_of(order, on_device, number), self._labelled[which], which, view)
 
-    def shown(self, which: Tensor, view: Tensor) -> Batch:
-        """View `view[i]` of image `which[i]`, int64 [N] each on the device, where this is `whole`."""
+    def _targets_of(self, order: EpochOrder, on_device: EpochOrder, number: int) -> Tensor:
+        """The targets of step `number` on the device, moved as its views move the pixels."""
+        targets = self._targets[on_device.which[number]]
+        if not self.task.moves:
+            return targets
+        drawn = on_device if self.views.anywhere else order
+        geometry = self.views.geometry(drawn.view[number], drawn.which[number], self.images.images.shape[1])
+        return self.task.moved(targets, Geometry(*(onto(part, self.device) for part in geometry)))
+
+    def render(self, which: Tensor, view: Tensor) -> Batch:
+        """View `view[i]` of image `which[i]`, int64 [N] each on the device; only where this `renders_on_device`."""
         pixels = self._pixels[which]
         images = self.views.apply(pixels, view, which)
         targets = self._targets[which]
@@ -137,15 +142,8 @@ class Batches:
         return Batch(images, targets, self._labelled[which], which, view)
 
 
-class EpochPlan(NamedTuple):
-    """Which image and which view of it stands where: int64 [steps, N] each."""
-
-    which: Tensor
-    view: Tensor
-
-
-class Fixed:
-    """Images as they are, in order: what is only tested on. Whole batches of (images, targets)."""
+class UnchangedBatches:
+    """Unchanged images in order, for tests: batches of (images uint8 [N, H, W, 3], targets [N, ...])."""
 
     def __init__(self, images: ImageSet, *, batch: int = 256) -> None:
         self._pixels, self._targets = torch.from_numpy(images.images), torch.from_numpy(images.targets)

@@ -1,6 +1,6 @@
-"""Training a head on stored features: a frozen body answers each view of each image once, not once an epoch.
+"""Training a head on stored features: a frozen body computes them once for each view of each image, not once an epoch.
 
-The features lie in the same kind of store as a teacher's answers, in half precision, under the body's fingerprint.
+The features lie in the same kind of store as soft labels, in half precision, under the body's fingerprint.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from zoo.data import ImageSet
 from zoo.data.views import Views
+from zoo.learn.batch import Batch
 from zoo.learn.teachers.soft_labels import SoftLabels
-from zoo.learn.train.batches import Batch, Batches
+from zoo.learn.train.batches import Batches, onto
 from zoo.learn.train.schedule import head_of
 from zoo.models.fingerprint import fingerprint
 from zoo.models.normalisation import Normalised
@@ -27,30 +28,32 @@ from zoo.progress import track
 BATCH = 64
 
 
-class HeadAlone(nn.Module):
-    """The head as a network of its own: features [N, F] -> answers [N, outputs]."""
+class FeatureHead(nn.Module):
+    """The head as a network of its own: features [N, F] -> logits [N, outputs]."""
 
     def __init__(self, head: nn.Module, shape: tuple[int, ...]) -> None:
+        """`shape`: of one image's features as the head takes them, F numbers in all."""
         super().__init__()
         self.network = head
         self._shape = shape
 
     def forward(self, features: Tensor) -> Tensor:
-        """What the whole network would answer."""
-        answers: Tensor = self.network(features.float().unflatten(1, self._shape))
-        return answers
+        """The whole network's logits."""
+        logits: Tensor = self.network(features.float().unflatten(1, self._shape))
+        return logits
 
 
-class Body:
-    """All of a network but its head, in eval mode and without gradient."""
+class FrozenBody:
+    """All of a network but its head, in eval mode and without gradient. `shape`: of one image's features."""
 
     def __init__(self, network: Normalised, size: int) -> None:
-        """`size`: the side of the pictures that the network sees."""
+        """`size`: the side in pixels of the images that the network sees."""
         self._network, self.head = network.eval(), head_of(network.network)
-        self.shape = tuple(self._taken(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape[1:])
+        self.shape = tuple(self._head_input(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape[1:])
 
     @torch.no_grad()
-    def _taken(self, images: Tensor) -> Tensor:
+    def _head_input(self, images: Tensor) -> Tensor:
+        """What the head is given when the network runs."""
         found: list[Tensor] = []
         hook = self.head.register_forward_pre_hook(lambda _head, inputs: found.append(inputs[0]))
         try:
@@ -61,7 +64,7 @@ class Body:
 
     def features(self, images: Tensor) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] -> float32 [N, F]."""
-        parts = [self._taken(part).flatten(1).float().numpy() for part in images.split(BATCH)]
+        parts = [self._head_input(part).flatten(1).float().numpy() for part in images.split(BATCH)]
         return np.concatenate(parts)
 
     @property
@@ -71,17 +74,20 @@ class Body:
 
 
 class FeatureBatches(Batches):
-    """The same batches, with the features of each view in the place of its pixels."""
+    """The same batches, with the features of each view, float32 [N, F], in the place of its pixels."""
 
     store: SoftLabels
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in super().__iter__():
-            stored = self.store.get(batch.indices.cpu().numpy(), batch.views.cpu().numpy())
-            yield batch._replace(images=torch.from_numpy(stored).to(batch.images.device))
+        """No view is rendered: the store has the features of all of them."""
+        for number, order, on_device, _ in self.epoch_steps():
+            which, view = on_device.which[number], on_device.view[number]
+            features = torch.from_numpy(self.store.get(order.which[number].numpy(), order.view[number].numpy()))
+            targets = self._targets_of(order, on_device, number)
+            yield Batch(onto(features, self.device), targets, self._labelled[which], which, view)
 
 
-def stored_features(body: Body, images: ImageSet, views: Views, stores: Path) -> tuple[SoftLabels, float]:
+def stored_features(body: FrozenBody, images: ImageSet, views: Views, stores: Path) -> tuple[SoftLabels, float]:
     """The features of every view of every image, and the seconds it took to compute those that were not there."""
     store = SoftLabels.within(
         stores,
@@ -99,13 +105,13 @@ def stored_features(body: Body, images: ImageSet, views: Views, stores: Path) ->
             for which in torch.arange(len(images)).split(BATCH):
                 seen = torch.full_like(which, view)
                 if not store.has(which.numpy(), seen.numpy()).all():
-                    shown = views.apply(pixels[which], seen, which)
-                    store.put(which.numpy(), seen.numpy(), body.features(shown))
+                    rendered = views.apply(pixels[which], seen, which)
+                    store.put(which.numpy(), seen.numpy(), body.features(rendered))
                 advance(len(which))
     return store, time.perf_counter() - began
 
 
-def as_features(body: Body, images: ImageSet) -> ImageSet:
-    """A test set whose `images` are features, float32 [N, F]."""
+def as_features(body: FrozenBody, images: ImageSet) -> ImageSet:
+    """A set of test images whose `images` are features, float32 [N, F]."""
     features: npt.NDArray[np.float32] = body.features(torch.from_numpy(images.images))
     return replace(images, images=features)  # type: ignore[arg-type]

@@ -1,10 +1,11 @@
-"""A training step that a GPU knows by heart: recorded once as a CUDA graph, then replayed with other numbers.
+"""A training step captured as a CUDA graph, and replayed with other numbers.
 
 At batch 64 a small network keeps a GPU busy for a third of a millisecond, and Python needs longer than that to launch
-the step's hundred kernels one by one. So the step is written here as work on tensors that stay where they are: from
-the numbers of images and views, over pixels, answers, losses and gradients, to new weights. What changes from step to
-step is copied into those tensors; what belongs to an epoch (learning rates, the soft loss's share) is a table that the
-step looks up on the device.
+the step's hundred kernels one by one. A CUDA graph launches all of them at once, on the memory that they used when the
+graph was captured. So the whole step is written here as work on tensors that stay where they are: from the numbers of
+images and views, over pixels, logits, losses and gradients, to new weights. What changes from step to step is copied
+into those tensors; what belongs to an epoch (learning rates, the soft loss's gain) is a table that the step looks up on
+the device.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from torch import Tensor
 from zoo.errors import EnvironmentProblem, InputError, first_line
 from zoo.learn.train.batches import Batches
 
-WARM_UP = 3  # real steps before the recording: libraries choose kernels, the compiler compiles, the optimiser allocates
+WARM_UP = 3  # real steps before the capture: libraries choose kernels, the compiler compiles, the optimiser allocates
 
 
-class Row(NamedTuple):
-    """What a recorded step is told of its batch, on the device: `indices` and `views` int64 [N], the number of the
-    `step` in its epoch int64 [1], and the teacher's `answers` float32 [N, outputs] where they were fetched ahead.
+class StepInputs(NamedTuple):
+    """What a captured step is given, on the device: `indices` and `views` int64 [N] of its batch, the number of the
+    `step` in its epoch int64 [1], and `teacher_logits` float32 [N, outputs] where they were prefetched.
     """
 
     indices: Tensor
     views: Tensor
     step: Tensor
-    answers: Tensor | None
+    teacher_logits: Tensor | None
 
 
-class Rows:
-    """The epochs of `batches` without their pixels, which the recorded step makes itself."""
+class StepInputBatches:
+    """The epochs of `batches` without their pixels, which the captured step renders itself."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
@@ -42,40 +43,40 @@ class Rows:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[StepInputs]:
         device = self._batches.device
         numbers = torch.arange(len(self._batches), device=device).unsqueeze(1)
-        for step, _, there, answers in self._batches.walk():
-            yield Row(there.which[step], there.view[step], numbers[step], answers)
+        for number, _, on_device, logits in self._batches.epoch_steps():
+            yield StepInputs(on_device.which[number], on_device.view[number], numbers[number], logits)
 
 
-class Recorder(Protocol):
-    """Who runs the steps: a GPU that records them."""
+class Capturer(Protocol):
+    """Runs the steps: a GPU that can capture them. `run` for the first `WARM_UP` ones, then `capture` once."""
 
-    def once(self, work: Callable[[], None]) -> None:
-        """Do the work now, as the recording will."""
+    def run(self, work: Callable[[], None]) -> None:
+        """Do the work now, under the conditions of the capture."""
         ...
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """The work as something to be done again, on the same memory. It is not done yet."""
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A function that replays the work on the same memory. The work itself is not done yet."""
         ...
 
 
 class CudaGraphs:
-    """`Recorder` on a CUDA GPU. The steps before the recording run on its stream: memory that they leave is its own."""
+    """`Capturer` on a CUDA GPU. Warm-up steps run on the stream of the capture, whose memory pool they fill."""
 
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()
 
-    def once(self, work: Callable[[], None]) -> None:
-        """Do the work on the recording's stream, in its place among the work of the current one."""
+    def run(self, work: Callable[[], None]) -> None:
+        """Do the work on the capture's stream, in order with the work of the current one."""
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             work()
         torch.cuda.current_stream().wait_stream(self._stream)
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Replays of a CUDA graph. `InputError` where something in the work cannot be recorded."""
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Replays of a CUDA graph. `InputError` where something in the work cannot be captured."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self._stream):
@@ -84,25 +85,28 @@ class CudaGraphs:
             raise
         except RuntimeError as error:
             raise InputError(
-                f"train.compile = 'graph' cannot record this step ({first_line(error)}): take 'default'"
+                f"train.compile = 'graph' cannot capture this step ({first_line(error)}): take 'default'"
             ) from error
         return graph.replay
 
 
-def recorder() -> Recorder:
+def capturer() -> Capturer:
     """This machine's. `EnvironmentProblem` where there is none."""
     if not torch.cuda.is_available():
-        raise EnvironmentProblem("train.compile = 'graph' records steps of a CUDA GPU, and there is none: take 'off'")
+        raise EnvironmentProblem("train.compile = 'graph' captures steps on a CUDA GPU, and there is none: take 'off'")
     return CudaGraphs()
 
 
-# Losses of a batch, known by (indices, views, answers, gain of the soft loss), and the network's output.
+# (indices, views, teacher_logits, gain of the soft loss) of a batch -> its losses by name, and `output` [N, outputs].
 Losses = Callable[[Tensor, Tensor, Tensor | None, Tensor], dict[str, Tensor]]
 
 
-class RecordedStep:
-    """One step of a training as replayable work. `history` float32 [steps, parts] has the epoch's losses, by `names`;
-    `output` [N, outputs] the network's latest answers.
+class CapturedStep:
+    """One step of a training as replayable work.
+
+    Call order: `begin_epoch(epoch)`, then the step itself with its `StepInputs`, as often as the epoch has steps.
+    `history` float32 [steps, losses] has the epoch's losses, its columns by `names`; `output` float [N, outputs] is the
+    network's latest.
     """
 
     output: Tensor
@@ -118,29 +122,29 @@ class RecordedStep:
         gains: Callable[[int], list[float]],
         device: torch.device,
     ) -> None:
-        """`rates(epoch)`: by what each step's learning rate is multiplied; `gains(epoch)`: the soft loss's share;
+        """`rates(epoch)`: the factor of each step's learning rate; `gains(epoch)`: that of its soft loss;
         `autocast()`: the precision of the forward pass.
         """
         self.names = names
         self._losses, self._optimizer, self._autocast, self._device = losses, optimizer, autocast, device
-        self._factors, self._shares = rates, gains
-        self._recorder = recorder()
+        self._rates_of, self._gains_of = rates, gains
+        self._capturer = capturer()
         self._warm = 0
         self._replay: Callable[[], None] | None = None
-        self._now: Row | None = None
-        self._bases = [group["initial_lr"] for group in optimizer.param_groups]
-        # Rates that the optimiser reads on the device, each time anew.
-        self._rate = torch.tensor(self._bases, dtype=torch.float32, device=device)
+        self._inputs: StepInputs | None = None
+        self._base_rates = [group["initial_lr"] for group in optimizer.param_groups]
+        # The optimiser reads its rates on the device in every step.
+        self._rate = torch.tensor(self._base_rates, dtype=torch.float32, device=device)
         for place, group in enumerate(optimizer.param_groups):
             group["lr"] = self._rate[place]
             if "capturable" in group:
                 group["capturable"] = device.type == "cuda"
 
-    def enter(self, epoch: int) -> None:
-        """Lay out the epoch's tables. In the places of the last epoch's, where the recording looks for them."""
-        factors = torch.tensor(self._factors(epoch), dtype=torch.float64)
-        rates = factors[:, None] * torch.tensor(self._bases, dtype=torch.float64)
-        gains = torch.tensor(self._shares(epoch))
+    def begin_epoch(self, epoch: int) -> None:
+        """Write the epoch's tables, in the memory of the last epoch's: that is where the captured step reads them."""
+        factors = torch.tensor(self._rates_of(epoch), dtype=torch.float64)
+        rates = factors[:, None] * torch.tensor(self._base_rates, dtype=torch.float64)
+        gains = torch.tensor(self._gains_of(epoch))
         if not hasattr(self, "_rates"):
             self._rates = torch.empty(rates.shape, device=self._device)
             self._gains = torch.empty(gains.shape, device=self._device)
@@ -148,37 +152,38 @@ class RecordedStep:
         self._rates.copy_(rates)
         self._gains.copy_(gains)
 
-    def forget(self) -> None:
-        """Record anew: other weights learn from now on."""
+    def discard(self) -> None:
+        """Capture anew, because other weights learn from now on."""
         self._warm, self._replay = 0, None
 
-    def __call__(self, row: Row) -> None:
-        """Do the step. The first ones are done plainly, all others by replaying."""
-        if self._now is None:
-            answers = None if row.answers is None else row.answers.clone()
-            self._now = Row(row.indices.clone(), row.views.clone(), row.step.clone(), answers)
-        now = self._now
-        torch._foreach_copy_([now.indices, now.views, now.step], [row.indices, row.views, row.step])
-        if now.answers is not None and row.answers is not None:
-            now.answers.copy_(row.answers)
+    def __call__(self, inputs: StepInputs) -> None:
+        """Do the step. The first ones run as they are, all others are replays."""
+        if self._inputs is None:
+            logits = None if inputs.teacher_logits is None else inputs.teacher_logits.clone()
+            self._inputs = StepInputs(inputs.indices.clone(), inputs.views.clone(), inputs.step.clone(), logits)
+        mine = self._inputs
+        torch._foreach_copy_([mine.indices, mine.views, mine.step], [inputs.indices, inputs.views, inputs.step])
+        if mine.teacher_logits is not None and inputs.teacher_logits is not None:
+            mine.teacher_logits.copy_(inputs.teacher_logits)
         if self._warm < WARM_UP:
             self._warm += 1
-            self._recorder.once(self._work)
+            self._capturer.run(self._work)
             return
         if self._replay is None:
-            self._replay = self._recorder.record(self._work)
+            self._replay = self._capturer.capture(self._work)
         self._replay()
 
     def _work(self) -> None:
-        """From the numbers of images and views to new weights, without a word from the CPU."""
-        now = self._now
-        assert now is not None
-        self._rate.copy_(self._rates.index_select(0, now.step)[0])
+        """From the numbers of images and views to new weights, without a decision of the CPU."""
+        inputs = self._inputs
+        assert inputs is not None
+        self._rate.copy_(self._rates.index_select(0, inputs.step)[0])
         self._optimizer.zero_grad()
         with self._autocast():
-            parts = self._losses(now.indices, now.views, now.answers, self._gains.index_select(0, now.step)[0])
+            gain = self._gains.index_select(0, inputs.step)[0]
+            parts = self._losses(inputs.indices, inputs.views, inputs.teacher_logits, gain)
         parts["loss"].backward()
         self._optimizer.step()
         found = torch.stack([parts[name].detach().float() for name in self.names])
-        self.history.index_copy_(0, now.step, found[None])
+        self.history.index_copy_(0, inputs.step, found[None])
         self.output = parts["output"].detach()

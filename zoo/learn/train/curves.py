@@ -1,4 +1,4 @@
-"""The curves of a training as a CSV file: a row for each epoch, kept when a stopped training goes on."""
+"""The curves of a training as a CSV file: a row for each epoch. A resumed training appends to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "metrics.csv"
 
 
 class Curves(Logger):
-    """Lightning's own CSV logger deletes the file that it finds; this one goes on with it."""
+    """Lightning's own CSV logger deletes a file that is there; this one appends to it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -24,12 +24,12 @@ class Curves(Logger):
 
     @property
     def name(self) -> str:
-        """What Lightning calls the experiment; the folder says it here."""
+        """Lightning's name of the experiment: none, the folder has it."""
         return ""
 
     @property
     def version(self) -> str:
-        """One: a stage is trained once."""
+        """Lightning's version of the experiment: none, a stage is trained once."""
         return ""
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
@@ -37,7 +37,7 @@ class Curves(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write the epoch's row, in the place of one that a stopped training wrote for it or for a later one."""
+        """Write the epoch's row. It replaces those that a stopped training wrote for this epoch and later ones."""
         row: dict[str, Any] = {"epoch": 0, "step": step, **metrics} | {"epoch": int(metrics["epoch"])}
         rows = [earlier for earlier in self._rows() if int(earlier["epoch"]) < row["epoch"]]
         columns = list(dict.fromkeys(key for known in (*rows, row) for key in known))

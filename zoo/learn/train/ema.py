@@ -1,4 +1,4 @@
-"""Averaged weights: what is tested and kept is a slow copy of the network that learns (torch's `AveragedModel`)."""
+"""An exponential moving average of the weights, which is tested and saved instead of them (`AveragedModel`)."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ class Ema(Callback):
         self._decay = decay
 
     def setup(self, trainer: L.Trainer, module: Learner, stage: str) -> None:
-        """Start from the fresh weights, before a stopped training's state is read back."""
+        """Start from the initial weights, before the state of a stopped training is loaded."""
         del trainer, stage
         self._average = AveragedModel(module.network, use_buffers=True)
-        self._blend = get_ema_multi_avg_fn(self._decay)
+        self._update = get_ema_multi_avg_fn(self._decay)
         self._steps = 0
 
     def on_fit_start(self, trainer: L.Trainer, module: Learner) -> None:
-        """Follow the network to its device."""
+        """Move the average to the network's device."""
         del trainer
         self._average.to(module.device)
         by_type: dict[torch.dtype, list[tuple[Tensor, Tensor]]] = {}
         for ours, theirs in self._pairs(module):
             by_type.setdefault(ours.dtype, []).append((ours, theirs))
-        # Lists of (averages, fresh) by type, which stay the same tensors: to collect them in every step takes longer
-        # than to average them.
+        # (averages, weights) by type. They stay the same tensors: collecting them in every step would take longer than
+        # averaging them.
         self._columns = [tuple(map(list, zip(*pairs, strict=True))) for pairs in by_type.values()]
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Learner, *_: Any) -> None:
-        """One step of the average: torch's, but that the number of steps is asked of nobody's GPU."""
+        """One step of the average: as torch does it, with the number of steps counted on the CPU."""
         del trainer, module
-        for averages, fresh in self._columns:
+        for averages, weights in self._columns:
             if self._steps:
-                self._blend(averages, fresh, None)
+                self._update(averages, weights, None)
             else:
-                torch._foreach_copy_(averages, fresh)
+                torch._foreach_copy_(averages, weights)
         self._steps += 1
 
     def on_validation_epoch_start(self, trainer: L.Trainer, module: Learner) -> None:
@@ -63,7 +63,7 @@ class Ema(Callback):
         self._exchange(module)
 
     def on_train_end(self, trainer: L.Trainer, module: Learner) -> None:
-        """Keep the average."""
+        """Save the average: from here on it is the network."""
         del trainer
         self._exchange(module)
 

@@ -1,4 +1,4 @@
-"""What one training step is. Only the network, and what hints had to learn, is state: teacher and data stay outside."""
+"""What one training step does: a Lightning module, whose state is the network and the adapters of its hints alone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,40 @@ from torch import Tensor
 
 from zoo.engines.torch.compiling import compiled
 from zoo.errors import InputError
-from zoo.learn.hints.pairs import Hints, Taken
+from zoo.learn.batch import Batch
+from zoo.learn.hints.pairs import Features, Hints
 from zoo.learn.losses.soft_part import soft_part
 from zoo.learn.recipe.schema import Distillation, Training
 from zoo.learn.teachers.base import Teacher
-from zoo.learn.train.batches import Batch, Batches
-from zoo.learn.train.cuda_graph_step import RecordedStep, Row
-from zoo.learn.train.mixup_cutmix import Blended, blend
-from zoo.learn.train.schedule import Plan, rate_factor
+from zoo.learn.train.batches import Batches
+from zoo.learn.train.cuda_graph_step import CapturedStep, StepInputs
+from zoo.learn.train.mixup_cutmix import Mixed, mixup_cutmix
+from zoo.learn.train.schedule import WeightSchedule, rate_factor
 from zoo.models.normalisation import Normalised
 from zoo.tasks.learning import AnyTask
 
 
 class Learner(L.LightningModule):
-    """A network that learns a task from labels, and from a teacher if there is one."""
+    """A network that learns a task from labels, and from a teacher if there is one. Teacher and data are not part of
+    its state: they are neither trained nor saved.
+
+    `training_step` returns a dict:
+
+    - `loss`: float scalar, what is minimised: hard and soft with their weights, and the sum of the hints
+    - `hard`: the task's loss against the labels
+    - `soft`: the soft loss against the teacher's logits; only with a teacher
+    - `hint.LOSS:LAYER`: the weighted loss of each hint; only with hints
+    - `output`: float [N, outputs], the network's logits for the batch, without gradient
+
+    Lightning calls, in this order: `on_fit_start` (device), `on_train_start`, then for each epoch
+    `on_train_epoch_start`, `training_step` for each batch, `validation_step` for each batch of the test images, and
+    `on_train_epoch_end` (curves). `zoo.learn.train.training.fit` runs all of it::
+
+        batches = Batches(images, views, task, batch=64, steps=100, seed=0)
+        learner = Learner(network, task, settings, batches, teacher=teacher, distill=recipe.distill)
+        epochs = fit(learner, folder, test, title="vgg", settings=settings, processes=1, resume=False)
+        learner.network  # trained, uint8 [N, H, W, 3] -> logits [N, outputs]
+    """
 
     def __init__(
         self,
@@ -46,20 +66,20 @@ class Learner(L.LightningModule):
         self._task, self._training = task, training
         self._teacher, self._distill = teacher, distill or Distillation()
         self._soft = soft_part(task, self._distill)
-        self._plan = Plan(network.network, training)
-        self._recorded: RecordedStep | None = None
-        self.records = self._training.compile == "graph"
-        self.automatic_optimization = not self.records
+        self._weights = WeightSchedule(network.network, training)
+        self._captured: CapturedStep | None = None
+        self.captures = self._training.compile == "graph"
+        self.automatic_optimization = not self.captures
         if training.compile != "off":
             torch.compiler.reset()  # else the networks of earlier learners count towards the most that it compiles
-        # A recorded step is compiled from the images' numbers to the losses.
-        self._forward = network.forward if self.records else compiled(network.forward, training.compile)
-        self._parts: dict[str, list[Tensor]] = {}  # of each step; Lightning's own means take time in every one
+        # A captured step is compiled as a whole, from the numbers of the images to the losses.
+        self._forward = network.forward if self.captures else compiled(network.forward, training.compile)
+        self._losses_of_steps: dict[str, list[Tensor]] = {}  # Lightning's own means take time in every step
         self._curves: dict[str, float] = {}
-        self._answers: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._outputs: dict[str, list[tuple[Tensor, Tensor]]] = {}  # and targets, of test and validation
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Lightning notes the hook that runs, some twenty times a step: no weight, and not worth looking for one."""
+        """Lightning sets the name of the running hook some twenty times a step: no need to search it for weights."""
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:
@@ -67,24 +87,25 @@ class Learner(L.LightningModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Training batches are there already."""
-        if isinstance(batch, Batch | Row):
+        if isinstance(batch, Batch | StepInputs):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_fit_start(self) -> None:
-        """Bring images and teacher to where the network is, and have stored answers fetched before they are needed."""
+        """Move images and teacher to the network's device, and have soft labels fetched before their steps."""
         self.batches.to(self.device, rank=self.trainer.global_rank, processes=self.trainer.world_size)
-        if (follow := getattr(self._teacher, "to", None)) is not None:
-            follow(self.device)
-        self.batches.ahead = getattr(self._teacher, "ahead", None)
+        self.batches.prefetch = None
+        if self._teacher is not None:
+            self._teacher.to(self.device)
+            self.batches.prefetch = self._teacher.prefetch
 
     def on_train_start(self) -> None:
-        """Prepare the recording, after a stopped training's state was read back."""
-        if not self.records:
+        """Prepare the capture, after the state of a stopped training was loaded."""
+        if not self.captures:
             return
-        if not self.batches.whole:
+        if not self.batches.renders_on_device:
             raise InputError("train.compile = 'graph' needs all images in the GPU's memory, which has no room for them")
-        self._recorded = RecordedStep(
+        self._captured = CapturedStep(
             compiled(self._losses, "graph"),
             ("hard", "loss") if self._teacher is None else ("hard", "soft", "loss"),
             self.trainer.optimizers[0],
@@ -95,75 +116,79 @@ class Learner(L.LightningModule):
         )
 
     def on_train_end(self) -> None:
-        """Give the recording's memory back."""
-        self._recorded = None
+        """Free the memory of the captured step."""
+        self._captured = None
 
     def on_train_epoch_start(self) -> None:
-        """Make the epoch a function of (seed, epoch), dropout and blends included."""
+        """Make the epoch a function of (seed, epoch), with its dropout and mixup."""
         self.batches.epoch = self.current_epoch
-        self._plan.enter(self.current_epoch)
-        self._parts.clear()
-        if self._recorded:
-            self._recorded.enter(self.current_epoch)
+        self._weights.begin_epoch(self.current_epoch)
+        self._losses_of_steps.clear()
+        if self._captured:
+            self._captured.begin_epoch(self.current_epoch)
             if self.current_epoch == self._training.head_epochs:
-                self._recorded.forget()
+                self._captured.discard()
         torch.manual_seed(self.batches.seed * 100_003 + self.current_epoch)
 
-    def training_step(self, batch: Batch | Row, index: int) -> dict[str, Tensor]:
-        """`loss` and its parts `hard`, `soft` and `hint.*`, and the `output` [N, outputs]. No number is read back from
-        a GPU here, so that nothing waits for it.
+    def training_step(self, batch: Batch | StepInputs, index: int) -> dict[str, Tensor]:
+        """`loss`, `hard`, `soft`, `hint.*` and `output`, as described above. No number is read back from a GPU here, so
+        that no step waits for it.
         """
-        if isinstance(batch, Row):
+        if isinstance(batch, StepInputs):
             return self._replayed(batch, index)
         if self._training.compile != "off":
-            torch.compiler.cudagraph_mark_step_begin()  # memory of the last step may be used again
-        blended = blend(batch, mixup=self._training.mixup, cutmix=self._training.cutmix)
-        shown = blended.batch if blended else batch
-        with self.hints.watch() if self.hints else contextlib.nullcontext(Taken()) as taken:
-            parts = self._learnt(shown, blended, self._soft_gain(self.trainer.global_step / self.batches.steps))
+            torch.compiler.cudagraph_mark_step_begin()  # the last step's memory may be used again
+        mixed = mixup_cutmix(batch, mixup=self._training.mixup, cutmix=self._training.cutmix)
+        shown = mixed.batch if mixed else batch
+        with self.hints.watch() if self.hints else contextlib.nullcontext(Features()) as features:
+            gain = self._soft_gain(self.trainer.global_step / self.batches.steps)
+            parts = self._forward_and_losses(shown, mixed, gain)
         output = parts.pop("output").detach()
         if self.hints:
-            hinted = self.hints.losses(taken)
+            hinted = self.hints.losses(features)
             parts |= hinted
             parts["loss"] = parts["loss"] + sum(hinted.values())
         for name, value in parts.items():
-            self._parts.setdefault(name, []).append(value.detach())
+            self._losses_of_steps.setdefault(name, []).append(value.detach())
         return parts | {"output": output}
 
-    def _replayed(self, row: Row, index: int) -> dict[str, Tensor]:
-        """The step as a recording, weights and all. What it returns is not to be learned from any more."""
-        assert self._recorded is not None
-        with torch.autocast(self.device.type, enabled=False):  # the forward pass switches on what it wants
-            self._recorded(row)
+    def _replayed(self, inputs: StepInputs, index: int) -> dict[str, Tensor]:
+        """The whole step by replay, its update of the weights included. What it returns has no gradient."""
+        assert self._captured is not None
+        with torch.autocast(self.device.type, enabled=False):  # the forward pass has its own precision
+            self._captured(inputs)
         counted = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         counted.increment_ready()  # Lightning counts the steps of an optimiser that it calls itself
         counted.increment_completed()
-        parts = dict(zip(self._recorded.names, self._recorded.history[index].unbind(), strict=True))
-        return parts | {"output": self._recorded.output}
+        parts = dict(zip(self._captured.names, self._captured.history[index].unbind(), strict=True))
+        return parts | {"output": self._captured.output}
 
-    def _losses(self, which: Tensor, view: Tensor, answers: Tensor | None, gain: Tensor) -> dict[str, Tensor]:
-        """A recorded step's losses and `output`, for images and views by number, int64 [N] on the device."""
-        return self._learnt(self.batches.shown(which, view)._replace(answers=answers), None, gain)
+    def _losses(self, which: Tensor, view: Tensor, logits: Tensor | None, gain: Tensor) -> dict[str, Tensor]:
+        """A captured step's losses and `output`, for images and views by number, int64 [N] on the device; `logits`: the
+        teacher's, where they were prefetched.
+        """
+        return self._forward_and_losses(self.batches.render(which, view)._replace(teacher_logits=logits), None, gain)
 
-    def _learnt(self, shown: Batch, blended: Blended | None, gain: float | Tensor) -> dict[str, Tensor]:
-        """`output`, `loss` and what it is made of, without hints; `gain` of the soft part."""
+    def _forward_and_losses(self, shown: Batch, mixed: Mixed | None, gain: float | Tensor) -> dict[str, Tensor]:
+        """`output`, `loss`, `hard` and `soft`, without hints; `gain`: what the soft loss is multiplied by."""
         output = self._forward(shown.images)
-        parts = {"output": output, "hard": self._hard(output, shown, blended)}
+        parts = {"output": output, "hard": self._hard(output, shown, mixed)}
         if self._teacher is None:
             return parts | {"loss": parts["hard"]}
-        answers = self._teacher.answer(shown) if shown.answers is None else shown.answers
-        parts["soft"] = self._soft.between(output, answers, shown.targets)
+        logits = self._teacher.logits(shown) if shown.teacher_logits is None else shown.teacher_logits
+        parts["soft"] = self._soft.between(output, logits, shown.targets)
         hard, soft = self._soft.weights
         return parts | {"loss": hard * parts["hard"] + soft * gain * parts["soft"]}
 
-    def _hard(self, output: Tensor, batch: Batch, blended: Blended | None) -> Tensor:
+    def _hard(self, output: Tensor, batch: Batch, mixed: Mixed | None) -> Tensor:
+        """The task's loss against the labels; of a mixed batch against both images' labels, by their shares."""
         smoothing = self._training.smoothing
         own = self._task.hard(output, batch.targets, batch.labelled, smoothing=smoothing)
-        if blended is None:
+        if mixed is None:
             return own
-        targets, labelled = batch.targets[blended.partner], batch.labelled[blended.partner]
+        targets, labelled = batch.targets[mixed.partner], batch.labelled[mixed.partner]
         other = self._task.hard(output, targets, labelled, smoothing=smoothing)
-        return blended.share * own + (1 - blended.share) * other
+        return mixed.share * own + (1 - mixed.share) * other
 
     def _soft_gain(self, moment: float) -> float:
         """What the soft loss is multiplied by at a (fractional) epoch."""
@@ -174,33 +199,33 @@ class Learner(L.LightningModule):
         return [(epoch * self.batches.steps + step) / self.batches.steps for step in range(self.batches.steps)]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int, dataloader_idx: int = 0) -> None:
-        """Collect the answers: a metric such as mAP is not a mean over batches."""
+        """Collect the outputs: a metric such as mAP is not a mean over batches."""
         images, targets = batch
         part = ("test", "validation")[dataloader_idx]
-        self._answers.setdefault(part, []).append((self.network(images).float(), targets))
+        self._outputs.setdefault(part, []).append((self.network(images).float(), targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Record loss and scores for the curves. The test images choose nothing; a validation part may stop early."""
-        for part, collected in self._answers.items():
+        """Loss and scores for the curves. Test images decide nothing; a validation part may stop the training early."""
+        for part, collected in self._outputs.items():
             outputs, targets = (torch.cat(column).cpu() for column in zip(*collected, strict=True))
             everything = torch.ones(len(targets), dtype=torch.bool)
             scores = self._task.score(outputs.numpy(), targets.numpy())
             self._curves[f"{part}_loss"] = self._task.hard(outputs, targets, everything).item()
             self._curves |= {f"{part}_{name}": score for name, score in scores.items()}
-        self._answers.clear()
+        self._outputs.clear()
         value = self._curves[f"test_{self._task.metric}"]
         if math.isnan(self.best) or self._task.lost(self.best, value) < 0:
             self.best = value
 
     def on_train_epoch_end(self) -> None:
-        """One line of the curves: what was learned from and what was tested, side by side. It is written here, before
-        the epoch's state is kept: a training that is stopped between the two repeats the epoch and the line, and none
-        continues from an epoch without a line, which Lightning would write last.
+        """One line of the curves: the means of the training losses, and the scores of the test images. It is written
+        before the epoch's state is saved. A training that is stopped between the two repeats the epoch and its line;
+        the other way round, as Lightning does it, the line would be missing.
         """
-        if self._recorded:
-            means = dict(zip(self._recorded.names, self._recorded.history.mean(0), strict=True))
+        if self._captured:
+            means = dict(zip(self._captured.names, self._captured.history.mean(0), strict=True))
         else:
-            means = {name: torch.stack(values).float().mean() for name, values in self._parts.items()}
+            means = {name: torch.stack(values).float().mean() for name, values in self._losses_of_steps.items()}
         line = {name: float(value) for name, value in {**means, **self._curves}.items()}
         self.log_dict(line, logger=False)  # for early stopping
         for logger in self.loggers:
@@ -208,19 +233,19 @@ class Learner(L.LightningModule):
             logger.save()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The best score so far rides along."""
+        """Save the best score so far, too."""
         checkpoint["best"] = self.best
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """And comes back."""
+        """Load it again."""
         self.best = checkpoint["best"]
 
     def configure_optimizers(self) -> Any:
-        """The recipe's optimiser; the rate follows the schedule step by step."""
-        optimizer = self._plan.optimizer()
+        """The recipe's optimiser; its rates follow the schedule step by step."""
+        optimizer = self._weights.optimizer()
         if self.hints and (adapters := list(self.hints.parameters())):
             optimizer.add_param_group({"params": adapters, "lr": self._training.lr})
-        if self.records:  # it looks the rates up in a table
+        if self.captures:  # the captured step looks its rates up in a table
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
             return optimizer

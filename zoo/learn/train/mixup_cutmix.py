@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al. 2018, arXiv:1710.09412) and CutMix (Yun et al. 2019, arXiv:1905.04899), in batch."""
+"""Mixup (Zhang et al. 2018, arXiv:1710.09412) and CutMix (Yun et al. 2019, arXiv:1905.04899), for a whole batch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.learn.train.batches import Batch, onto
+from zoo.learn.batch import Batch
+from zoo.learn.train.batches import onto
 
 
-class Blended(NamedTuple):
-    """A batch whose image i is `share` of itself and the rest of image `partner[i]`. Targets are not blended: the loss
-    is, `share` of it against the own target and the rest against the partner's.
+class Mixed(NamedTuple):
+    """A batch whose image i is `share` of itself, and for the rest image `partner[i]`. The targets stay as they are:
+    the loss is mixed, `share` of it against an image's own target and the rest against its partner's.
     """
 
     batch: Batch
@@ -20,8 +21,12 @@ class Blended(NamedTuple):
     share: float
 
 
-def blend(batch: Batch, *, mixup: float, cutmix: float) -> Blended | None:
-    """Blend a batch by a draw from torch's generator; None when both are 0. Images become float, still 0 to 255."""
+def mixup_cutmix(batch: Batch, *, mixup: float, cutmix: float) -> Mixed | None:
+    """Mix a batch by a draw from torch's generator; None when both strengths are 0.
+
+    `mixup`, `cutmix`: a of the Beta(a, a) that `share` is drawn from; with both, one of them is drawn first, each with
+    a chance of one half. After mixup images are float32, still 0 to 255.
+    """
     if not mixup and not cutmix:
         return None
     patch = bool(cutmix) and (not mixup or torch.rand(()).item() < 0.5)
@@ -32,11 +37,13 @@ def blend(batch: Batch, *, mixup: float, cutmix: float) -> Blended | None:
         images, share = _patched(batch.images, batch.images[partner], share)
     else:
         images = batch.images.float() * share + batch.images[partner].float() * (1 - share)
-    return Blended(batch._replace(images=images), partner, share)
+    return Mixed(batch._replace(images=images), partner, share)
 
 
 def _patched(images: Tensor, others: Tensor, share: float) -> tuple[Tensor, float]:
-    """A box of the others' pixels with about 1 - `share` of the area, clipped at the edges; and what share is left."""
+    """Replace a box with about 1 - `share` of the area by the others' pixels. The box is clipped at the edges: also
+    returned is the share of the area that is really left.
+    """
     height, width = images.shape[1:3]
     half = (1 - share) ** 0.5 / 2
     y, x = (torch.rand(2) * torch.tensor([height, width])).tolist()

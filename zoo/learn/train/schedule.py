@@ -1,4 +1,4 @@
-"""Which weights learn when, and how fast: freezing, the head first, decay where it belongs, the rate's course."""
+"""Which weights learn in which epoch and how fast: frozen layers, the head first, weight decay, learning rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.models.head import head_name
 
 
 def rate_factor(settings: Training, epoch: float) -> float:
-    """What the learning rate is multiplied by at a (fractional) epoch."""
+    """What the learning rate is multiplied by at `epoch`, which may be a fraction: 1.5 is the middle of the second."""
     if epoch < settings.warmup:
         return (epoch + 1e-3) / settings.warmup
     if settings.schedule == "constant":
@@ -27,7 +27,7 @@ def rate_factor(settings: Training, epoch: float) -> float:
 
 
 def head_of(network: nn.Module) -> nn.Module:
-    """The part that turns features into answers: the outermost child that holds the last dense layer."""
+    """The part that turns features into logits: the outermost child that holds the last dense layer."""
     return network.get_submodule(head_name(network))
 
 
@@ -41,8 +41,10 @@ def frozen_until(network: nn.Module, name: str) -> list[nn.Module]:
     return [part for _, part in leaves[: last + 1]]
 
 
-class Plan:
-    """What `settings` mean for one network. `enter(epoch)` sets every weight to learn or not, as the epoch wants it."""
+class WeightSchedule:
+    """What `settings` mean for the weights of one network. `optimizer()` once, then `begin_epoch(epoch)` before each
+    epoch, which switches learning on or off for each weight.
+    """
 
     def __init__(self, network: nn.Module, settings: Training) -> None:
         self._network, self._settings = network, settings
@@ -51,18 +53,18 @@ class Plan:
         head = {id(weight) for weight in head_of(network).parameters()} if two_speeds else set()
         self._body = [weight for weight in network.parameters() if head and id(weight) not in head]
 
-    def enter(self, epoch: int) -> None:
-        """Freeze what does not learn in this epoch. Frozen layers stay in eval mode: their statistics stay, too."""
+    def begin_epoch(self, epoch: int) -> None:
+        """Freeze what does not learn in this epoch. Frozen layers are in eval mode: their statistics stay, too."""
         head_only = epoch < self._settings.head_epochs
         self._network.train()
         self._network.requires_grad_(True)
-        resting = {id(weight) for weight in self._body} if head_only else set()
-        resting |= {id(weight) for part in self._frozen for weight in part.parameters()}
+        frozen = {id(weight) for weight in self._body} if head_only else set()
+        frozen |= {id(weight) for part in self._frozen for weight in part.parameters()}
         for weight in self._network.parameters():
-            weight.requires_grad_(id(weight) not in resting)
+            weight.requires_grad_(id(weight) not in frozen)
         for part in self._network.modules():
             own = list(part.parameters(recurse=False))
-            if part in self._frozen or (own and all(id(weight) in resting for weight in own)):
+            if part in self._frozen or (own and all(id(weight) in frozen for weight in own)):
                 part.eval()
 
     def optimizer(self) -> torch.optim.Optimizer:

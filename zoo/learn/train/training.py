@@ -1,4 +1,4 @@
-"""Running a learner: Lightning's Trainer with what this project wants of it."""
+"""Running a learner: Lightning's Trainer with the settings, loggers and callbacks of this project."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from torch import Tensor
 
 from zoo.data import ImageSet
 from zoo.errors import VerdictError
+from zoo.learn.batch import Batch
 from zoo.learn.recipe.schema import Training
-from zoo.learn.train.batches import Batch, Fixed
-from zoo.learn.train.cuda_graph_step import Row, Rows
+from zoo.learn.train.batches import UnchangedBatches
+from zoo.learn.train.cuda_graph_step import StepInputBatches, StepInputs
 from zoo.learn.train.curves import Curves
 from zoo.learn.train.ema import Ema
 from zoo.learn.train.learner import Learner
 from zoo.models.checkpoint import LAST
-from zoo.progress import track
+from zoo.progress import Advance, track
 
-# Steps whose losses are looked at together: reading a number back from a GPU waits for all that is queued there, and
-# one wait in so many steps costs nothing that can be seen.
-LOOK_EVERY = 64
+# Steps whose losses are read together: reading a number back from a GPU waits for all that is queued there, and one
+# wait in so many steps costs no time that can be measured.
+READ_EVERY = 64
 
 
-class _Watch(Callback):
-    """Shows the steps, and stops a training whose loss is no longer a number."""
+class _ProgressAndLoss(Callback):
+    """Shows the steps, and stops a training whose loss is no longer a finite number."""
 
     def __init__(self, title: str, last: Path) -> None:
         self._title, self._last = title, last
         self._losses: list[Tensor] = []
         self._shown: list[Tensor] = []
+        self._track: contextlib.AbstractContextManager[Advance] = contextlib.nullcontext(_nothing)
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         del module
@@ -53,17 +55,17 @@ class _Watch(Callback):
         trainer: L.Trainer,
         module: Learner,
         outputs: Any,
-        batch: Batch | Row,
+        batch: Batch | StepInputs,
         index: int,
     ) -> None:
         self._advance()
         self._losses.append(outputs["loss"].detach().float())
         self._shown.append(batch.indices)
-        # Before an epoch ends, too: what is kept then has to be good.
-        if len(self._losses) == LOOK_EVERY or index + 1 == trainer.num_training_batches:
-            self._look(trainer.global_step, module)
+        # At the end of an epoch, too: the state that is saved then has to be good.
+        if len(self._losses) == READ_EVERY or index + 1 == trainer.num_training_batches:
+            self._read_losses(trainer.global_step, module)
 
-    def _look(self, step: int, module: Learner) -> None:
+    def _read_losses(self, step: int, module: Learner) -> None:
         """Read back the losses of the latest steps, of which `step` is the last."""
         losses, shown = torch.stack(self._losses).tolist(), self._shown
         self._losses, self._shown = [], []
@@ -79,12 +81,11 @@ class _Watch(Callback):
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         del trainer, module, stage
-        if hasattr(self, "_track"):
-            self._track.__exit__(None, None, None)
+        self._track.__exit__(None, None, None)
 
 
 def _nothing(_steps: float = 1) -> None:
-    """What the other processes show."""
+    """The progress of the other processes, which is not shown."""
 
 
 def fit(
@@ -98,7 +99,7 @@ def fit(
     resume: bool,
     validation: ImageSet | None = None,
 ) -> int:
-    """Train, leaving in `folder` after every epoch what `resume` continues from, and the curves in metrics.csv.
+    """Train. After every epoch `folder` holds the state that `resume` continues from, and the curves (metrics.csv).
 
     Returns how many epochs were trained, which is fewer than asked for when early stopping ended it. Raises
     `KeyboardInterrupt` when the user stops it, `VerdictError` when the loss is no longer a number.
@@ -112,7 +113,7 @@ def fit(
     keep = ModelCheckpoint(
         folder, filename=last.stem, save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
     )
-    callbacks: list[Callback] = [_Watch(title, last), keep]
+    callbacks: list[Callback] = [_ProgressAndLoss(title, last), keep]
     if settings.ema:
         callbacks.insert(0, Ema(settings.ema))
     if settings.patience:
@@ -134,11 +135,11 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        held_out = [Fixed(part) for part in (test, validation) if part is not None]
+        held_out = [UnchangedBatches(part) for part in (test, validation) if part is not None]
         try:
             trainer.fit(
                 learner,
-                Rows(learner.batches) if learner.records else learner.batches,
+                StepInputBatches(learner.batches) if learner.captures else learner.batches,
                 held_out,
                 ckpt_path=str(last) if resume and last.exists() else None,
                 weights_only=True,
@@ -152,7 +153,7 @@ def fit(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning speaks of workers, intervals and folders that were chosen here, and of its makers' products."""
+    """No advice of Lightning's on workers, intervals and folders, which were chosen here, and no advertisements."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
