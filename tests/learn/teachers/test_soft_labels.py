@@ -316,7 +316,7 @@ def test_large_images_train_on_seeded_views_with_the_top_of_stored_answers(run, 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (["distill.top=2", "distill.answers=online"], "distill.top is for stored answers"),
+        (["distill.top=2", "distill.answers=online"], "distill.top is for stored soft labels"),
         (["distill.top=2", "task=tagging"], "probabilities that sum to 1, which tagging has not"),
     ],
 )

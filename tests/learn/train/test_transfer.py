@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.training import network_of
+from zoo.data.views import CropFlip
 from zoo.errors import InputError
 from zoo.learn.recipe.schema import Network, Training, load_recipe
 from zoo.learn.run.run import Run
+from zoo.learn.train.batches import Batches
+from zoo.learn.train.cached_features import FeatureBatches, FrozenBody, stored_features
 from zoo.learn.train.schedule import WeightSchedule, frozen_until, head_of
 from zoo.models import checkpoint
 from zoo.models.construct import build
+from zoo.tasks.learning import TASKS
 
 
 def resnet():
@@ -132,3 +139,31 @@ def test_features_are_for_a_head_alone(recipe_file, run, tmp_path):
     stored = transfer(recipe_file, run, tmp_path, "train.cache_features=true")
     with pytest.raises(InputError, match="not from a teacher"):
         stored.distilled(stored.recipe.students[0])
+
+
+def points_of(images):
+    """The same images with two random points on each as targets: the views move them."""
+    points = np.random.default_rng(0).uniform(-1, 1, (len(images), 4)).astype(np.float32)
+    return replace(images, targets=points), TASKS["keypoints"](["left", "right"], 16)
+
+
+@pytest.mark.parametrize("task", ["classification", "keypoints"])
+def test_no_view_is_rendered_whose_features_are_stored(run, tmp_path, monkeypatch, task):
+    """The same batches as those with pixels: their features, and targets that are moved as the pixels would be."""
+    images, problem = (run.splits.train, run.task) if task == "classification" else points_of(run.splits.train)
+    body, views = FrozenBody(network_of(run, "teacher"), 16), CropFlip(1, flip=True)
+    how = {"batch": 8, "steps": 4, "seed": 1}
+    batches = FeatureBatches(images, views, problem, **how)
+    batches.store, _ = stored_features(body, images, views, run.recipe.data.preprocessing, tmp_path)
+    rendered = list(Batches(images, views, problem, **how))
+
+    def never(*_):
+        raise AssertionError("a view was rendered")
+
+    monkeypatch.setattr(CropFlip, "apply", never)
+    for found, expected in zip(batches, rendered, strict=True):
+        features = torch.from_numpy(body.features(expected.images))
+        torch.testing.assert_close(found.images, features, rtol=1e-3, atol=1e-3)  # stored in fp16
+        for mine, theirs in zip(found[1:5], expected[1:5], strict=True):
+            assert torch.equal(mine, theirs)
+    assert task == "classification" or not np.array_equal(found.targets, images.targets[found.indices])

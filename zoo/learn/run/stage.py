@@ -106,7 +106,7 @@ def _train(
     if isinstance(batches, FeatureBatches):
         body = FrozenBody(network, recipe.data.size)
         stores = folder.parent.parent / "features"
-        batches.store, seconds = stored_features(body, stage.images, views, stores)
+        batches.store, seconds = stored_features(body, stage.images, views, recipe.data.stored_preprocessing, stores)
         test = as_features(body, test)
         validation = validation and as_features(body, validation)
         trained = FeatureHead(body.head, body.shape)

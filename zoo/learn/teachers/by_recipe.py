@@ -12,7 +12,7 @@ from zoo.data.views import CropFlip, Views
 from zoo.learn.recipe.schema import Recipe
 from zoo.learn.teachers.base import Teacher
 from zoo.learn.teachers.cached import CachedTeacher
-from zoo.learn.teachers.soft_labels import SoftLabels
+from zoo.learn.teachers.soft_labels import SoftLabels, view_set
 
 ORIGINAL = CropFlip(pad=0, flip=False)  # the one view that changes nothing
 
@@ -26,15 +26,16 @@ def teacher_by_recipe(
     wanted = recipe.distill
     if wanted.answers == "online":
         return online
-    originals = wanted.answers == "recorded"
+    originals, preprocessing = wanted.answers == "recorded", recipe.data.stored_preprocessing
     if originals:
-        images, views = images.preprocessed(recipe.data.preprocessing), ORIGINAL
+        preprocessing = recipe.data.preprocessing
+        images, views = images.preprocessed(preprocessing), ORIGINAL
     held: dict[str, Any] = {
         "images": len(images),
         "views": views.count,
         "outputs": outputs,
         "data": images.fingerprint,
-        "view_set": views.fingerprint,
+        "view_set": view_set(views, preprocessing),
         "teacher": online.fingerprint,
         "top": min(wanted.top, outputs),
     }

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from zoo.engines.torch.compiling import CompileMode, compiled
 from zoo.learn.batch import Batch
-from zoo.models.weights import weights_sha256
+from zoo.models.fingerprint import fingerprint
 
 
 class OnlineTeacher:
@@ -26,8 +26,8 @@ class OnlineTeacher:
 
     @property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of weights and resolution."""
-        return weights_sha256(self.network, f"size={self.size}")
+        """Hex SHA-256 of architecture, weights, mean, std, and the side that the network sees."""
+        return fingerprint(self.network, f"size={self.size}")
 
     def to(self, device: torch.device) -> None:
         """Move the network. Needed before a compiled step, because the compiler cannot follow weights that move."""

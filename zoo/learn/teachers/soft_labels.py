@@ -33,8 +33,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from zoo.data.views import Views
 from zoo.errors import EnvironmentProblem, InputError, ZooError
 from zoo.files import write_text
+from zoo.preprocess import Preprocessing
 
 SCHEMA = "zoo.soft-labels/2"
 HEADER = "header.json"
@@ -129,6 +131,12 @@ class SoftLabels:
     def filled(self) -> float:
         """Share of all (image, view) pairs that are present."""
         return float(self._present.mean())
+
+
+def view_set(views: Views, preprocessing: Preprocessing) -> str:
+    """The fingerprint of the views of a store: the augmentation, and how the images it is applied to were made."""
+    height, width = preprocessing.height, preprocessing.width
+    return f"{views.fingerprint} of resize={preprocessing.resize} crop={width}x{height}"
 
 
 def _halves(logits: Logits) -> npt.NDArray[np.float16]:

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from zoo.data import ImageSet
 from zoo.data.views import Views
 from zoo.learn.batch import Batch
-from zoo.learn.teachers.soft_labels import SoftLabels
+from zoo.learn.teachers.soft_labels import SoftLabels, view_set
 from zoo.learn.train.batches import Batches, onto
 from zoo.learn.train.schedule import head_of
 from zoo.models.fingerprint import fingerprint
 from zoo.models.normalisation import Normalised
+from zoo.preprocess import Preprocessing
 from zoo.progress import track
 
 BATCH = 64
@@ -48,7 +49,7 @@ class FrozenBody:
 
     def __init__(self, network: Normalised, size: int) -> None:
         """`size`: the side in pixels of the images that the network sees."""
-        self._network, self.head = network.eval(), head_of(network.network)
+        self._network, self._size, self.head = network.eval(), size, head_of(network.network)
         self.shape = tuple(self._head_input(torch.zeros(1, size, size, 3, dtype=torch.uint8)).shape[1:])
 
     @torch.no_grad()
@@ -69,8 +70,10 @@ class FrozenBody:
 
     @property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of the body's architecture, weights and normalisation: what stored features belong to."""
-        return fingerprint(self._network, "body", without=self.head)
+        """Hex SHA-256 of architecture, weights, mean and std, without the head, and the side that it sees: what stored
+        features belong to.
+        """
+        return fingerprint(self._network, f"body size={self._size}", without=self.head)
 
 
 class FeatureBatches(Batches):
@@ -87,15 +90,20 @@ class FeatureBatches(Batches):
             yield Batch(onto(features, self.device), targets, self._labelled[which], which, view)
 
 
-def stored_features(body: FrozenBody, images: ImageSet, views: Views, stores: Path) -> tuple[SoftLabels, float]:
-    """The features of every view of every image, and the seconds it took to compute those that were not there."""
+def stored_features(
+    body: FrozenBody, images: ImageSet, views: Views, preprocessing: Preprocessing, stores: Path
+) -> tuple[SoftLabels, float]:
+    """The features of every view of every image, and the seconds it took to compute those that were missing.
+
+    `preprocessing`: how the images were made. The store is a folder below `stores`.
+    """
     store = SoftLabels.within(
         stores,
         images=len(images),
         views=views.count,
         outputs=int(np.prod(body.shape)),
         data=images.fingerprint,
-        view_set=views.fingerprint,
+        view_set=view_set(views, preprocessing),
         teacher=body.fingerprint,
     )
     began = time.perf_counter()
