@@ -23,7 +23,8 @@ from zoo.engines.backend import Backend
 from zoo.errors import EnvironmentProblem
 from zoo.files import write_text
 from zoo.schemas import Strict, read_json
-from zoo.tasks.base import TASKS, Task
+from zoo.tasks.registry import TASKS, TaskName
+from zoo.tasks.task import Task
 
 SCHEMA: Final = "zoo.bench/1"
 StopReason = Literal["converged", "noise settled", "time limit"]
@@ -69,7 +70,7 @@ class EngineFacts(Strict):
 class Accuracy(Strict):
     """The task's metric of exactly this engine. Shares are 0 to 1, errors in pixels."""
 
-    task: Literal["classification", "tagging", "keypoints"]
+    task: TaskName
     metric: str
     value: float = Field(ge=0)
     images: int = Field(gt=0)
@@ -82,6 +83,16 @@ class Accuracy(Strict):
     def shown(self) -> str:
         """The metric for a person."""
         return self.write(self.value)
+
+    @property
+    def heading(self) -> str:
+        """The metric's name above a column."""
+        return self._means.heading or self.metric
+
+    @property
+    def phrase(self) -> str:
+        """The metric with its name, for a sentence."""
+        return self._means.phrase(self.value)
 
     @property
     def write(self) -> Callable[[float], str]:

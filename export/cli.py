@@ -150,7 +150,7 @@ def _channels(text: str) -> tuple[float, ...] | None:
 
 
 def _show(out: Path, manifest: Manifest) -> None:
-    from zoo.tasks.base import TASKS
+    from zoo.tasks.registry import TASKS
 
     shown = TASKS[manifest.task]((), 0).shown
     before = f"{manifest.accuracy.metric} {shown(manifest.accuracy.torch)}"

@@ -20,7 +20,7 @@ from zoo.bundle.bundle import Bundle
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.errors import InputError, nearest
 from zoo.files import atomic_folder
-from zoo.tasks.base import TASKS
+from zoo.tasks.registry import TASKS
 
 VERSION = "1"
 CONFIG, LABELS = "config.pbtxt", "labels.txt"

@@ -66,7 +66,7 @@ def headline(table: Table) -> Segments:
     accuracy = line.accuracy
     budget = f"{accuracy.budget:g} {POINT.get(accuracy.unit, accuracy.unit)}"
     start = "Ship " if chosen.within else f"No student is within {budget} of its teacher. The closest is "
-    score = f"{accuracy.shown} right" if accuracy.metric == "top1" else f"{accuracy.metric} {accuracy.shown}"
+    score = accuracy.phrase
     pieces: Segments = [(start, False), (name, True), (": ", False), (score, True)]
     if chosen.teacher is None or chosen.teacher.accuracy is None:
         return [*pieces, (" at", False), (p50, True), (".", False)]

@@ -93,7 +93,7 @@ def columns(table: Table) -> list[Column]:
     """Every number of the table, left to right."""
     one, many = table.latency_batch, table.throughput_batch
     known = next((line.accuracy for line in table.lines if line.accuracy), None)
-    metric = known.metric if known and known.task != "classification" else "accuracy"
+    metric = known.heading if known else "accuracy"
     shown = known.write if known else percent
     found = [
         Column("accuracy", metric, lambda line: line.accuracy.value if line.accuracy else None, shown),

@@ -11,7 +11,7 @@ from bench.subjects.subject import Subject, predictor, preprocess_many
 from zoo.data.class_folders import class_names, layout
 from zoo.errors import InputError, need
 from zoo.preprocess import Preprocessing
-from zoo.tasks.base import TASKS
+from zoo.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from zoo.models.eager import EagerNetwork
@@ -42,7 +42,7 @@ def open_graph(case: Case) -> Subject:
     labels = _folders(case.evaluation)
     if labels and len(labels) != graph.outputs:
         raise InputError(f"{path} has {graph.outputs} outputs, and {case.evaluation} has {len(labels)} folders")
-    task = TASKS["classification"](labels or [str(number) for number in range(graph.outputs)], graph.size)
+    task = Classification(labels or [str(number) for number in range(graph.outputs)], graph.size)
     return Subject(
         answer=graph,
         recognise=predictor(graph, task, preprocessing),

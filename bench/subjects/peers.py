@@ -22,7 +22,7 @@ from bench.subjects.subject import Answer, Subject, predictor, preprocess_many, 
 from zoo.bundle.manifest import Executed
 from zoo.engines import Bundle
 from zoo.errors import missing_package
-from zoo.tasks.base import TASKS
+from zoo.tasks.registry import TASKS
 
 
 def open_peer(case: Case) -> Subject:

@@ -19,7 +19,7 @@ from bench.results import EngineFacts
 from zoo.engines.layers import LayerTime
 from zoo.errors import InputError, missing_package
 from zoo.preprocess import Pixels, Preprocessing, preprocess
-from zoo.tasks.base import Task
+from zoo.tasks.task import Task
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 Recognise = Callable[[Sequence[bytes]], object]

@@ -22,7 +22,7 @@ from zoo.data.config import DataConfig
 from zoo.learn.losses.soft_part import SoftPart
 from zoo.learn.recipe.schema import Training
 from zoo.machine import cores
-from zoo.tasks.learning import AnyTask
+from zoo.tasks.learning.task import LearnableTask
 
 WORKERS = 8  # mdistiller's default; fewer on a machine with fewer cores
 
@@ -58,7 +58,7 @@ class PlainLoop:
         self,
         student: nn.Module,
         teacher: nn.Module,
-        task: AnyTask,
+        task: LearnableTask,
         soft: SoftPart,
         settings: Training,
         *,

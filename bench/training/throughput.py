@@ -34,6 +34,7 @@ from zoo.learn.train.training import fit
 from zoo.models.construct import build
 from zoo.models.normalisation import Normalised
 from zoo.progress import note, track
+from zoo.tasks.learning.registry import TASKS
 
 PLAIN = "plain loop"
 WAYS = ("no teacher", "online", "cached", PLAIN)
@@ -94,8 +95,8 @@ class _Timed(Batches):
 
 
 def training_throughput(recipe: Recipe, student: Student, *, steps: int, rounds: int) -> list[Throughput]:
-    """Measure every way in `rounds` rounds of `steps` steps. All weights are random: they change no time. Keypoints,
-    whose targets a mirror has to move, are not for the plain loop.
+    """Measure every way in `rounds` rounds of `steps` steps. All weights are random: they change no time. A task
+    whose targets a view moves, such as keypoints, is not for the plain loop.
 
     The first has no teacher. `InputError` for a recipe without a teacher that torch runs, and for too few steps.
     """
@@ -106,7 +107,7 @@ def training_throughput(recipe: Recipe, student: Student, *, steps: int, rounds:
     settings = (student.train or recipe.train).model_copy(
         update={"epochs": 1, "warmup": 0, "schedule": "constant", "patience": 0, "cache_features": False}
     )
-    ways = tuple(way for way in WAYS if way != PLAIN or recipe.task != "keypoints")
+    ways = tuple(way for way in WAYS if way != PLAIN or not TASKS[recipe.task].moves)
     found: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="zoo-training-") as name:
         folder = Path(name)

@@ -45,7 +45,7 @@ def tune(
     from bench.tune.tune import tune as measure
     from zoo.bundle import tuned
     from zoo.engines import Bundle
-    from zoo.tasks.base import TASKS
+    from zoo.tasks.registry import TASKS
 
     if show and forget:
         raise InputError("--show and --forget exclude each other")

@@ -17,7 +17,8 @@ from zoo.bundle.tuned import Choice
 from zoo.engines import Bundle
 from zoo.errors import EnvironmentProblem, VerdictError
 from zoo.progress import track
-from zoo.tasks.base import TASKS, Task
+from zoo.tasks.registry import TASKS
+from zoo.tasks.task import Task
 
 # After the first pass only those are measured again that are within this factor of the fastest: machines change their
 # mood by some ten percent, not by half.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.bundle.manifest import Manifest, Precision
-from zoo.tasks.base import Task
+from zoo.tasks.task import Task
 
 
 def card(manifest: Manifest, task: Task) -> str:

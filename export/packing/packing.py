@@ -43,7 +43,7 @@ from zoo.graphs.qdq import stranded
 from zoo.graphs.strong_types import problems
 from zoo.preprocess import Pixels, Preprocessing
 from zoo.progress import note, track
-from zoo.tasks.base import Task
+from zoo.tasks.task import Task
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")  # int8s is TensorRT's alone: when it is asked for
 SELFTEST_IMAGES = 8

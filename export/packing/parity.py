@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.bundle.manifest import Gate, Parity, Precision
-from zoo.tasks.base import Task
+from zoo.tasks.task import Task
 
 Floats = npt.NDArray[np.float32]
 

@@ -19,7 +19,7 @@ from zoo.data import DataConfig, load
 from zoo.data.seeded import SeededCrop, jittered, views_of
 from zoo.data.views import CropFlip
 from zoo.preprocess import Preprocessing, preprocess
-from zoo.tasks.learning import Keypoints
+from zoo.tasks.learning.keypoints import Keypoints
 
 VIEWS = SeededCrop(count=50, size=16, jitter=0.4, seed=7)
 DRAWN_ELSEWHERE = """

@@ -8,9 +8,11 @@ import torch
 
 from zoo.errors import InputError
 from zoo.preprocess import Preprocessing
-from zoo.tasks.base import TASKS
 from zoo.tasks.geometry import Geometry
-from zoo.tasks.learning import Classification, Keypoints, Tagging
+from zoo.tasks.learning.classification import Classification
+from zoo.tasks.learning.keypoints import Keypoints
+from zoo.tasks.learning.tagging import Tagging
+from zoo.tasks.registry import TASKS
 
 POINTS = ["left_eye", "right_eye", "nose"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from zoo.bundle.manifest import Manifest, read_manifest
 from zoo.errors import InputError
 from zoo.files import sha256
-from zoo.tasks.base import TASKS
+from zoo.tasks.registry import TASKS
 
 MANIFEST = "manifest.json"
 

@@ -10,7 +10,7 @@ from typing import Any
 from zoo.bundle import signature, tuned
 from zoo.bundle.built import engines
 from zoo.bundle.bundle import MANIFEST, Bundle
-from zoo.tasks.base import TASKS
+from zoo.tasks.registry import TASKS
 
 SHOWN = 12  # labels and operators in one line
 

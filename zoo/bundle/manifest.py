@@ -13,6 +13,7 @@ from pydantic import Field
 
 from zoo.preprocess import Preprocessing
 from zoo.schemas import Strict, read_json
+from zoo.tasks.registry import TaskName
 
 SCHEMA: Literal["zoo.bundle/1"] = "zoo.bundle/1"
 # int8: unsigned asymmetric activations, for CPUs; int8s: signed symmetric ones with zero point 0, for TensorRT.
@@ -139,7 +140,7 @@ class Manifest(Strict):
 
     schema_: Literal["zoo.bundle/1"] = Field(SCHEMA, alias="schema")
     name: str
-    task: Literal["classification", "tagging", "keypoints"]
+    task: TaskName
     input: Input
     output: Output
     labels: str = Field(description="file with the names of the classes, tags or points, in output order")

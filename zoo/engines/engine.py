@@ -15,8 +15,8 @@ from zoo.engines.stream import BATCH, predict_many
 from zoo.errors import EnvironmentProblem, InputError, ZooError, first_line
 from zoo.machine import cores
 from zoo.preprocess import Picture, preprocess
-from zoo.tasks.base import TASKS
 from zoo.tasks.prediction import Prediction
+from zoo.tasks.registry import TASKS
 
 
 class Engine:

@@ -19,7 +19,9 @@ from zoo.models.config import Network
 from zoo.models.construct import build
 from zoo.models.normalisation import Normalised
 from zoo.schemas import first_problem
-from zoo.tasks.learning import TASKS, AnyTask
+from zoo.tasks.learning.registry import TASKS
+from zoo.tasks.learning.task import LearnableTask
+from zoo.tasks.registry import TaskName
 
 FILE, METRICS = "model.safetensors", "metrics.json"  # METRICS lies beside it: scores, times
 LAST = "last.ckpt"  # of a training that is not over
@@ -33,7 +35,7 @@ class About(BaseModel):
     schema_: Literal["zoo.checkpoint/1"] = Field("zoo.checkpoint/1", alias="schema")
     name: str
     role: Literal["teacher", "control", "student"]
-    task: Literal["classification", "tagging", "keypoints"]
+    task: TaskName
     network: Network
     labels: list[str]
     data: DataConfig
@@ -42,7 +44,7 @@ class About(BaseModel):
     provenance: dict[str, Any]
 
     @property
-    def problem(self) -> AnyTask:
+    def problem(self) -> LearnableTask:
         """The task, with the labels and the size it was trained on."""
         return TASKS[self.task](self.labels, self.data.size)
 

@@ -15,7 +15,7 @@ from export.packing.quantise.quantize import Flavour, quantise, statistics
 from zoo.graphs.model import layer_names
 from zoo.preprocess import Pixels
 from zoo.progress import track
-from zoo.tasks.base import Task
+from zoo.tasks.task import Task
 
 Choice = Literal["minmax", "entropy", "percentile", "auto"]
 Answers = Callable[[onnx.ModelProto, Pixels], npt.NDArray[np.float32]]

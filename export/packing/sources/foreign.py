@@ -29,10 +29,9 @@ from zoo.graphs.foreign import OLDEST, Face, face_of, output_of, read_graph
 from zoo.graphs.model import layer_names, opset, strip, to_bytes
 from zoo.models.library import MEAN, STD
 from zoo.preprocess import Pixels
-from zoo.tasks.base import Task
+from zoo.tasks.task import Task
 
 PREFIX = "network."  # of everything inside the face, so that no name meets another
-ENDS = {"classification": "Softmax", "tagging": "Sigmoid"}  # what turns logits into scores: engines do that
 SMALLEST = 5.96e-8  # of fp16: the converter would lift what is smaller, and clip what is larger, much earlier
 
 
@@ -265,7 +264,7 @@ def _converted(model: onnx.ModelProto, version: int, path: Path) -> onnx.ModelPr
 def _cut(model: onnx.ModelProto, face: Face, output: str, task: Task, side: int, path: Path) -> onnx.ModelProto:
     """What lies between images and logits, with names of its own, for any batch and pictures of `side` pixels."""
     made = {name: node for node in model.graph.node for name in node.output}
-    if made[output].op_type == ENDS.get(task.name):
+    if made[output].op_type == task.activation:
         output = made[output].input[0]
     shape: list[Any] = ["batch", 3, side, side] if face.channels_first else ["batch", side, side, 3]
     graph = model.graph

@@ -18,7 +18,8 @@ from zoo.models.library import MEAN, STD
 from zoo.models.normalisation import Normalised
 from zoo.models.weights import weights_sha256
 from zoo.preprocess import Preprocessing
-from zoo.tasks.base import TASKS, Task
+from zoo.tasks.registry import TASKS
+from zoo.tasks.task import Task
 
 
 def pack(

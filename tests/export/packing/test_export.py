@@ -25,7 +25,9 @@ from zoo.graphs.qdq import stranded
 from zoo.models import build, checkpoint
 from zoo.models.normalisation import Normalised
 from zoo.preprocess import Preprocessing
-from zoo.tasks.base import Classification, Keypoints, Tagging
+from zoo.tasks.classification import Classification
+from zoo.tasks.keypoints import Keypoints
+from zoo.tasks.tagging import Tagging
 
 
 @pytest.fixture(scope="module")

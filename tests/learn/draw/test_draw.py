@@ -17,7 +17,7 @@ from zoo.learn.draw.curves import draw_curves, spread
 from zoo.learn.draw.metrics import read_curves
 from zoo.learn.draw.predictions import draw_predictions, open_source, predictions
 from zoo.models import checkpoint
-from zoo.tasks.base import TASKS
+from zoo.tasks.registry import TASKS
 
 STAGES = {
     "teacher": "teacher",

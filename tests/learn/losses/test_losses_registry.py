@@ -7,7 +7,7 @@ import torch
 
 from zoo.errors import InputError
 from zoo.learn.losses import dkd, kd, standardise
-from zoo.learn.losses.registry import SOFT_LOSSES, bind, soft_loss
+from zoo.learn.losses.registry import SOFT_LOSSES, bind, loss_named
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def test_standardised_logits_bring_their_own_usual_setting(answers):
     student, teacher, _ = answers
     expected = kd(standardise(student), standardise(teacher), temperature=2)
     assert torch.equal(bind("kd", {}, standardised=True)(*answers), expected)
-    assert soft_loss("kd", standardised=True).weights == (0.1, 9.0)
-    assert soft_loss("kd").weights == (0.1, 0.9)
+    assert loss_named("kd", standardised=True).weights == (0.1, 9.0)
+    assert loss_named("kd").weights == (0.1, 0.9)
 
 
 @pytest.mark.parametrize("name", SOFT_LOSSES)
@@ -45,7 +45,7 @@ def test_every_loss_runs_with_its_usual_setting(name, answers):
         (lambda: bind("kd", {"temperature": 0}), "temperature must be above 0, not 0"),
         (lambda: bind("dkd", {"alpha": -1}), "alpha must be at least 0, not -1"),
         (lambda: bind("dkd", {"alpha": float("nan")}), "alpha must be at least 0, not nan"),
-        (lambda: bind("bernoulli_kl", {}, standardised=True), "bernoulli_kl takes answers as they are"),
+        (lambda: bind("bernoulli_kl", {}, standardised=True), "bernoulli_kl takes logits as they are"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(call, message):

@@ -20,7 +20,7 @@ from zoo.learn.train.cached_features import FeatureBatches, FrozenBody, stored_f
 from zoo.learn.train.schedule import WeightSchedule, frozen_until, head_of
 from zoo.models import checkpoint
 from zoo.models.construct import build
-from zoo.tasks.learning import TASKS
+from zoo.tasks.learning.registry import TASKS
 
 
 def resnet():

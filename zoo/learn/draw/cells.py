@@ -14,8 +14,9 @@ from matplotlib.patheffects import withStroke
 from zoo.learn.draw.grid import Line
 from zoo.learn.draw.style import INK, MARKED, POINT, RIGHT, SOFT, WRONG
 from zoo.preprocess import Pixels, Preprocessing
-from zoo.tasks.base import TAG, Task
 from zoo.tasks.prediction import Floats, Points, Scores
+from zoo.tasks.tagging import TAG
+from zoo.tasks.task import Task
 
 SHOWN, WEAK = 3, 0.1  # labels of one picture; the score below which only the best one is worth its line
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import InputError
-from zoo.tasks.base import TASKS, Task
+from zoo.tasks.registry import TASKS
+from zoo.tasks.task import Task
 
 METRICS = Path("logs") / "metrics.csv"
 

@@ -18,8 +18,8 @@ from zoo.learn.draw.cells import Cell, cell_of, short
 from zoo.learn.draw.grid import draw_grid
 from zoo.learn.draw.style import SOFT
 from zoo.preprocess import Pixels, Preprocessing, preprocess
-from zoo.tasks.base import Task
 from zoo.tasks.prediction import Floats
+from zoo.tasks.task import Task
 
 MOST = 100  # pictures that a grid holds
 

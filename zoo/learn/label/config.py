@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from zoo.tasks.registry import ScoringTaskName
+
 VISION = "https://vision.googleapis.com/v1/images:annotate"
 
 
@@ -29,7 +31,7 @@ class LabelConfig(BaseModel):
     onnx: Path | None = Field(None, description="onnx: a bundle NAME.zoo, or a plain graph NAME.onnx")
     device: Literal["cpu", "cuda"] = Field("cpu", description="onnx: where the graph runs")
     labels: Path | None = Field(None, description="plain .onnx: the names of its outputs, a JSON list or one per line")
-    task: Literal["classification", "tagging"] = Field(
+    task: ScoringTaskName = Field(
         "tagging", description="plain .onnx: scores by softmax (classification) or sigmoid (tagging)"
     )
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="plain .onnx with float input: of 0..1")

@@ -11,8 +11,8 @@ from zoo.engines.onnxruntime.backend import OnnxRuntime
 from zoo.errors import InputError
 from zoo.learn.label.names import read_names
 from zoo.preprocess import Preprocessing, preprocess
-from zoo.tasks.base import TASKS
 from zoo.tasks.prediction import Prediction
+from zoo.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from zoo.learn.label.config import LabelConfig

@@ -16,7 +16,8 @@
 | `relational` | Park 2019, 1904.05068 | mdistiller `RKD.py:rkd_loss` at a08d46f | 25 distance + 50 angle, weight 1 |
 | `pooled` | none | timm `distillation.py:FeatureDistillationTask` at aa4b585 | weight 1 |
 
-`registry` has those on answers by name, `zoo.learn.hints` those on features.
+`registry` has those on logits by name, `zoo.learn.hints` those on features. Each of the first kind says beside its
+function, with `@soft_loss`, for which tasks it is and what its usual settings are.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from __future__ import annotations
 from zoo.learn.losses.features import attention, fitnet, pooled, relational
 from zoo.learn.losses.logits import dist, dkd, hard_label, kd, standardise, wttm
 from zoo.learn.losses.multilabel import bce, bernoulli_kl
+from zoo.learn.losses.precision import in_fp32
 from zoo.learn.losses.regression import mse, smooth_l1
+from zoo.learn.losses.soft_loss import SoftLoss, soft_loss
 
 __all__ = [
+    "SoftLoss",
     "attention",
     "bce",
     "bernoulli_kl",
@@ -34,11 +38,13 @@ __all__ = [
     "dkd",
     "fitnet",
     "hard_label",
+    "in_fp32",
     "kd",
     "mse",
     "pooled",
     "relational",
     "smooth_l1",
+    "soft_loss",
     "standardise",
     "wttm",
 ]

@@ -8,8 +8,14 @@ from torch.nn import functional as F
 
 from zoo.learn.losses.multilabel import bernoulli_kl
 from zoo.learn.losses.precision import in_fp32
+from zoo.learn.losses.soft_loss import soft_loss
+
+CLASSES = ("classification",)
 
 
+@soft_loss(
+    tasks=CLASSES, parameters={"temperature": 4.0}, weights=(0.1, 0.9), softmax=True, standardised_weights=(0.1, 9.0)
+)
 @in_fp32
 def kd(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     """T^2 * KL(softmax(teacher / T) || softmax(student / T)), summed over classes, averaged over the batch.
@@ -19,6 +25,14 @@ def kd(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     return temperature**2 * _kl(student / temperature, teacher / temperature).mean()
 
 
+@soft_loss(
+    tasks=CLASSES,
+    parameters={"alpha": 1.0, "beta": 8.0, "temperature": 4.0},
+    weights=(1.0, 1.0),
+    needs_target=True,
+    softmax=True,
+    standardised_weights=(1.0, 9.0),
+)
 @in_fp32
 def dkd(student: Tensor, teacher: Tensor, target: Tensor, *, alpha: float, beta: float, temperature: float) -> Tensor:
     """T^2 * (alpha * TCKD + beta * NCKD), averaged over the batch; `target`: the true class, int64 [N].
@@ -35,6 +49,12 @@ def dkd(student: Tensor, teacher: Tensor, target: Tensor, *, alpha: float, beta:
     return temperature**2 * (alpha * target_part + beta * rest_part)
 
 
+@soft_loss(
+    tasks=CLASSES,
+    parameters={"beta": 1.0, "gamma": 1.0, "temperature": 1.0},
+    weights=(1.0, 2.0),
+    softmax=True,
+)
 @in_fp32
 def dist(student: Tensor, teacher: Tensor, *, beta: float = 1.0, gamma: float = 1.0, temperature: float) -> Tensor:
     """T^2 * (beta * (1 - r over classes, mean of the images) + gamma * (1 - r over images, mean of the classes)).
@@ -49,6 +69,7 @@ def dist(student: Tensor, teacher: Tensor, *, beta: float = 1.0, gamma: float = 
     return temperature**2 * (beta * inter + gamma * intra)
 
 
+@soft_loss(tasks=CLASSES, parameters={"temperature": 5.0}, weights=(1.0, 4.0), softmax=True)
 @in_fp32
 def wttm(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     """w * KL(softmax(teacher / T) || softmax(student)), summed over classes, averaged over the batch.
@@ -60,6 +81,7 @@ def wttm(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     return (weight * _kl(student, teacher / temperature)).mean()
 
 
+@soft_loss(tasks=CLASSES, softmax=True)
 @in_fp32
 def hard_label(student: Tensor, teacher: Tensor) -> Tensor:
     """Cross-entropy with the teacher's most likely class, averaged over the batch."""

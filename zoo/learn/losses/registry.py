@@ -1,83 +1,64 @@
-"""Soft losses by name, for recipes: their parameters and their usual weight against the hard loss."""
+"""Soft losses by name, for recipes. To add one: write it in a file of its own and name that file here."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from torch import Tensor
 
-from zoo.errors import InputError, nearest
-from zoo.learn.losses.logits import dist, dkd, hard_label, kd, standardise, wttm
-from zoo.learn.losses.multilabel import bce, bernoulli_kl
-from zoo.learn.losses.regression import mse, smooth_l1
+from zoo import plugins
+from zoo.errors import EnvironmentProblem, InputError, nearest
+from zoo.learn.losses import logits, multilabel, regression
+from zoo.learn.losses.logits import standardise
+from zoo.learn.losses.soft_loss import SoftLoss
+
+FILES = (logits, multilabel, regression)
+GROUP = "distilzoo.losses"  # the entry points by which other packages add theirs
+STANDARDISED_TEMPERATURE = 2.0  # what the authors of logit standardisation use (README at 6083e2d)
 
 BoundLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-
-@dataclass(frozen=True)
-class SoftLoss:
-    """A loss between a student's and a teacher's answers.
-
-    `parameters`: all of them, with their published values. `weights`: (hard, soft) as published; equal halves where
-    nobody published any. `needs_target`: whether it takes the true class, int64 [N], as third argument. `softmax`:
-    whether its logits go through a softmax, so that they may be standardised.
-    """
-
-    name: str
-    function: Callable[..., Tensor]
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    weights: tuple[float, float] = (0.5, 0.5)
-    needs_target: bool = False
-    softmax: bool = False
-
-
-SOFT_LOSSES = {
+SOFT_LOSSES: dict[str, SoftLoss[...]] = {
     loss.name: loss
-    for loss in (
-        SoftLoss("kd", kd, {"temperature": 4.0}, (0.1, 0.9), softmax=True),
-        SoftLoss(
-            "dkd", dkd, {"alpha": 1.0, "beta": 8.0, "temperature": 4.0}, (1.0, 1.0), needs_target=True, softmax=True
-        ),
-        SoftLoss("dist", dist, {"beta": 1.0, "gamma": 1.0, "temperature": 1.0}, (1.0, 2.0), softmax=True),
-        SoftLoss("wttm", wttm, {"temperature": 5.0}, (1.0, 4.0), softmax=True),
-        SoftLoss("hard_label", hard_label, softmax=True),
-        SoftLoss("bce", bce, {"temperature": 1.0}),
-        SoftLoss("bernoulli_kl", bernoulli_kl, weights=(1.0, 10.0)),
-        SoftLoss("mse", mse),
-        SoftLoss("smooth_l1", smooth_l1, {"beta": 1.0}),
-    )
+    for file in FILES
+    for loss in vars(file).values()
+    if isinstance(loss, SoftLoss) and loss.__module__ == file.__name__  # not one that a file imports
 }
 
-# What the authors of logit standardisation use (README at 6083e2d): T 2, and a soft loss of 9 times its weight.
-_STANDARDISED_WEIGHTS = {"kd": (0.1, 9.0), "dkd": (1.0, 9.0)}
+
+def names_for(task: str) -> list[str]:
+    """The losses that a recipe of this task may name, its usual one first; those of other packages last, whose tasks
+    are not known before they are used.
+    """
+    ours = [loss.name for loss in SOFT_LOSSES.values() if task in loss.tasks]
+    return [*ours, *(name for name in plugins.found(GROUP) if name not in SOFT_LOSSES)]
 
 
-def soft_loss(name: str, *, standardised: bool = False) -> SoftLoss:
+def loss_named(name: str, *, standardised: bool = False) -> SoftLoss[...]:
     """The loss of that name, with the parameters and weights that are usual on logits as they are, or standardised
     (published for kd and dkd; the others keep theirs).
 
-    `InputError` for an unknown name, and for standardised tags or values: their size and sign are the answer itself.
+    `InputError` for an unknown name, and for standardised tags or values, whose size and sign carry the meaning.
+    `EnvironmentProblem` for one of another package that is no soft loss.
     """
-    if name not in SOFT_LOSSES:
-        raise InputError(f"no soft loss '{name}'; there are: {', '.join(SOFT_LOSSES)}{nearest(name, SOFT_LOSSES)}")
-    loss = SOFT_LOSSES[name]
+    loss = SOFT_LOSSES.get(name) or _theirs(name)
     if standardised and not loss.softmax:
         suited = ", ".join(other.name for other in SOFT_LOSSES.values() if other.softmax)
-        raise InputError(f"{name} takes answers as they are, not standardised logits; {suited} take both")
-    if standardised and name in _STANDARDISED_WEIGHTS:
-        parameters = {**loss.parameters, "temperature": 2.0}
-        return replace(loss, parameters=parameters, weights=_STANDARDISED_WEIGHTS[name])
+        raise InputError(f"{name} takes logits as they are, not standardised ones; {suited} take both")
+    if standardised and loss.standardised_weights is not None:
+        parameters = {**loss.parameters, "temperature": STANDARDISED_TEMPERATURE}
+        return replace(loss, parameters=parameters, weights=loss.standardised_weights)
     return loss
 
 
 def bind(name: str, parameters: Mapping[str, float], *, standardised: bool = False) -> BoundLoss:
     """The loss as a function of (student, teacher, target) with these parameters, and its usual ones for the rest.
 
-    `InputError` for what `soft_loss` refuses, an unknown parameter, or a value that is negative or, as temperature, 0.
+    `InputError` for what `loss_named` refuses, an unknown parameter, or a value that is negative or, as temperature, 0.
     """
-    loss = soft_loss(name, standardised=standardised)
+    loss = loss_named(name, standardised=standardised)
     for parameter, value in parameters.items():
         if parameter not in loss.parameters:
             known = f"it has: {', '.join(loss.parameters)}" if loss.parameters else "it has none"
@@ -95,3 +76,15 @@ def bind(name: str, parameters: Mapping[str, float], *, standardised: bool = Fal
         return loss.function(student, teacher, **settings)
 
     return bound
+
+
+def _theirs(name: str) -> SoftLoss[...]:
+    """The loss that another package adds under this name."""
+    entries = plugins.found(GROUP)
+    if name not in entries:
+        known = [*SOFT_LOSSES, *entries]
+        raise InputError(f"no soft loss '{name}'; there are: {', '.join(known)}{nearest(name, known)}")
+    loss = plugins.load(entries[name])
+    if not isinstance(loss, SoftLoss):
+        raise EnvironmentProblem(f"'{name}' of {GROUP} is no soft loss: it needs @soft_loss(...) of zoo.learn.losses")
+    return loss

@@ -16,6 +16,7 @@ from zoo.learn.hints.config import Hint
 from zoo.learn.label.config import LabelConfig
 from zoo.models import config as models
 from zoo.schemas import first_problem
+from zoo.tasks.registry import TaskName
 
 SHIPPED = Path(__file__).parents[2] / "recipes"
 
@@ -106,7 +107,7 @@ class Recipe(_Strict):
     """The whole file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    task: Literal["classification", "tagging", "keypoints"] = "classification"
+    task: TaskName = "classification"
     seed: int = Field(0, ge=0)
     processes: int = Field(1, ge=1, description="processes (one for each GPU) that share every batch")
     data: DataConfig

@@ -8,7 +8,8 @@ from zoo.learn.recipe.schema import Recipe, Training
 from zoo.learn.teachers.onnx import GRAPHS
 from zoo.learn.train.cuda_graph_step import capturer
 from zoo.models.construct import build
-from zoo.tasks.learning import TASKS, AnyTask
+from zoo.tasks.learning.registry import TASKS
+from zoo.tasks.learning.task import LearnableTask
 
 ALREADY_TRAINED = ("run:", *GRAPHS)
 
@@ -27,7 +28,7 @@ def check(recipe: Recipe) -> None:
     _check_distillation(recipe, task, mixes=any(settings.mixup or settings.cutmix for settings in students))
 
 
-def _check_training(settings: Training, recipe: Recipe, task: AnyTask) -> None:
+def _check_training(settings: Training, recipe: Recipe, task: LearnableTask) -> None:
     if not task.blends and (settings.mixup or settings.cutmix or settings.smoothing):
         raise InputError(f"mixup, cutmix and smoothing are not for {task.name}")
     if settings.patience and not recipe.data.validation:
@@ -60,7 +61,7 @@ def _check_capture(settings: Training, recipe: Recipe) -> None:
     capturer()
 
 
-def _check_distillation(recipe: Recipe, task: AnyTask, *, mixes: bool) -> None:
+def _check_distillation(recipe: Recipe, task: LearnableTask, *, mixes: bool) -> None:
     soft = soft_part(task, recipe.distill).loss
     if soft.needs_target and (recipe.data.labelled < 1 or mixes):
         which = f"distill.loss '{soft.name}'"

@@ -39,7 +39,8 @@ from zoo.learn.teachers.onnx import GRAPHS, open_teacher
 from zoo.models import checkpoint
 from zoo.models.evaluate import evaluate
 from zoo.models.normalisation import Normalised
-from zoo.tasks.learning import TASKS, AnyTask
+from zoo.tasks.learning.registry import TASKS
+from zoo.tasks.learning.task import LearnableTask
 
 RECIPE, ENVIRONMENT, SPECIALISTS = "recipe.toml", "environment.json", "specialists.json"
 
@@ -63,7 +64,7 @@ class Run:
             self._check_same(written)
         check(recipe)
         self.splits: Splits = data.load(recipe.data, recipe.seed)  # may be refused, so before anything is written
-        self.task: AnyTask = TASKS[recipe.task](self.splits.labels, recipe.data.size)
+        self.task: LearnableTask = TASKS[recipe.task](self.splits.labels, recipe.data.size)
         for student in recipe.students:
             if student.labels:
                 self.task.columns(student.labels)
@@ -145,7 +146,7 @@ class Run:
         write_text(written, json.dumps({**known, role: scores}, indent=2) + "\n")
         return scores
 
-    def _part(self, student: Student) -> tuple[AnyTask, Splits]:
+    def _part(self, student: Student) -> tuple[LearnableTask, Splits]:
         """The task and the data of a student: all labels, or a specialist's."""
         if not student.labels:
             return self.task, self.splits

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import InputError
+from zoo.learn.losses.soft_part import name_of
 from zoo.learn.recipe.schema import Recipe, load_recipe
 from zoo.learn.run.run import RECIPE
 from zoo.models import checkpoint
-from zoo.tasks.learning import TASKS
+from zoo.tasks.learning.registry import TASKS
 
 CONTROL = "-control"
 
@@ -121,7 +122,7 @@ def _method(role: str, recipe: Recipe) -> str:
     if role != "student":
         return role
     distill = recipe.distill
-    words = [distill.loss or TASKS[recipe.task].losses[0]]
+    words = [name_of(TASKS[recipe.task]((), 0), distill)]
     words += ["standardised"] if distill.standardise else []
     return " + ".join(dict.fromkeys([", ".join(words), *(hint.loss for hint in distill.hints)]))
 

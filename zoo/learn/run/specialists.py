@@ -18,8 +18,9 @@ from zoo.errors import InputError
 from zoo.learn.batch import Batch
 from zoo.learn.teachers.base import Teacher
 from zoo.models.checkpoint import About
-from zoo.tasks.base import TASKS, Task
 from zoo.tasks.prediction import Floats
+from zoo.tasks.registry import TASKS
+from zoo.tasks.task import Task
 
 
 class SpecialistTeacher:

@@ -27,7 +27,7 @@ from zoo.models.construct import build
 from zoo.models.evaluate import evaluate
 from zoo.models.normalisation import Normalised
 from zoo.progress import note
-from zoo.tasks.learning import AnyTask
+from zoo.tasks.learning.task import LearnableTask
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Stage:
     role: Literal["teacher", "control", "student"]
     spec: Network
     settings: Training | None
-    task: AnyTask
+    task: LearnableTask
     splits: Splits
     images: ImageSet
     teacher: Teacher | None = None

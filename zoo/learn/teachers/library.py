@@ -17,6 +17,7 @@ from zoo.models.eager import EagerNetwork
 from zoo.models.library import HUB, usual
 from zoo.models.normalisation import Normalised
 from zoo.models.weights import adopt, hub_weights, read_weights
+from zoo.tasks.classification import Classification
 
 
 def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> EagerNetwork:
@@ -41,7 +42,7 @@ def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> EagerN
     about = About(
         name=model.partition(":")[2],
         role="teacher",
-        task="classification",
+        task=Classification.name,
         network=spec,
         labels=list(labels) or [str(number) for number in range(classes)],
         data=DataConfig(

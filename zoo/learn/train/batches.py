@@ -12,7 +12,7 @@ from zoo.data import ImageSet
 from zoo.data.views import Views, epoch_order
 from zoo.learn.batch import Batch, Prefetch
 from zoo.tasks.geometry import Geometry
-from zoo.tasks.learning import AnyTask
+from zoo.tasks.learning.task import LearnableTask
 
 # Steps whose soft labels are fetched at once: one copy to the device for all of them, and little computed in advance.
 PREFETCHED_STEPS = 16
@@ -53,7 +53,9 @@ class Batches:
 
     prefetch: Prefetch | None = None
 
-    def __init__(self, images: ImageSet, views: Views, task: AnyTask, *, batch: int, steps: int, seed: int) -> None:
+    def __init__(
+        self, images: ImageSet, views: Views, task: LearnableTask, *, batch: int, steps: int, seed: int
+    ) -> None:
         """`batch`: images of a step, in all processes together; `steps`: of an epoch."""
         self.images, self.views, self.task = images, views, task
         self.batch, self.steps, self.seed = batch, steps, seed

@@ -22,7 +22,7 @@ from zoo.learn.train.cuda_graph_step import CapturedStep, StepInputs
 from zoo.learn.train.mixup_cutmix import Mixed, mixup_cutmix
 from zoo.learn.train.schedule import WeightSchedule, rate_factor
 from zoo.models.normalisation import Normalised
-from zoo.tasks.learning import AnyTask
+from zoo.tasks.learning.task import LearnableTask
 
 
 class Learner(L.LightningModule):
@@ -50,7 +50,7 @@ class Learner(L.LightningModule):
     def __init__(
         self,
         network: Normalised,
-        task: AnyTask,
+        task: LearnableTask,
         training: Training,
         batches: Batches,
         *,
