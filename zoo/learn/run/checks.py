@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.errors import InputError
+from zoo.learn.losses.registry import names_for
 from zoo.learn.losses.soft_part import soft_part
 from zoo.learn.recipe.schema import Recipe, Training
 from zoo.learn.teachers.onnx import GRAPHS
@@ -62,6 +63,8 @@ def _check_capture(settings: Training, recipe: Recipe) -> None:
 
 
 def _check_distillation(recipe: Recipe, task: LearnableTask, *, mixes: bool) -> None:
+    if recipe.teacher is None and not names_for(task.name):
+        return  # a task without a soft loss is learned from labels
     soft = soft_part(task, recipe.distill).loss
     if soft.needs_target and (recipe.data.labelled < 1 or mixes):
         which = f"distill.loss '{soft.name}'"

@@ -65,7 +65,7 @@ class Learner(L.LightningModule):
         self.best = math.nan
         self._task, self._training = task, training
         self._teacher, self._distill = teacher, distill or Distillation()
-        self._soft = soft_part(task, self._distill)
+        self._soft = soft_part(task, self._distill) if teacher is not None else None
         self._weights = WeightSchedule(network.network, training)
         self._captured: CapturedStep | None = None
         self.captures = self._training.compile == "graph"
@@ -173,7 +173,7 @@ class Learner(L.LightningModule):
         """`output`, `loss`, `hard` and `soft`, without hints; `gain`: what the soft loss is multiplied by."""
         output = self._forward(shown.images)
         parts = {"output": output, "hard": self._hard(output, shown, mixed)}
-        if self._teacher is None:
+        if self._teacher is None or self._soft is None:
             return parts | {"loss": parts["hard"]}
         logits = self._teacher.logits(shown) if shown.teacher_logits is None else shown.teacher_logits
         parts["soft"] = self._soft.between(output, logits, shown.targets)
