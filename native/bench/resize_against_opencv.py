@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.images import Pixels, Preprocessing
-from zoo.native import library_path, look
+from zoo.preprocess import Pixels, Preprocessing, preprocess
+from zoo.preprocess.libzoo import library_path
 
 
 def kept(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
@@ -69,7 +69,7 @@ def main() -> None:
         pixels = np.ascontiguousarray(picture[..., ::-1])
         part = kept(pixels, preprocessing)
         ways = {
-            "libzoo": lambda pixels=pixels: look(pixels, preprocessing),
+            "libzoo": lambda pixels=pixels: preprocess(pixels, preprocessing),
             "INTER_AREA": lambda part=part: cv2.resize(part, size, interpolation=cv2.INTER_AREA),
             "INTER_LINEAR": lambda part=part: cv2.resize(part, size, interpolation=cv2.INTER_LINEAR),
         }

@@ -1,4 +1,4 @@
-// Encoded pictures to RGB pixels, as zoo/images.py has Pillow do it.
+// Encoded pictures to RGB pixels, as zoo/preprocess/pillow.py has Pillow do it.
 #pragma once
 
 #include <cstddef>

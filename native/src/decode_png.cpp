@@ -126,7 +126,7 @@ class Painter {
       for (int i = 0; transparent && i < count && i < 256; ++i)
         for (uint8_t& channel : palette_[i]) channel = over_white(channel, alphas[i]);
     } else if (type_ == PNG_COLOR_TYPE_GRAY && transparent && !wide_) {
-      // Keys of RGB and of 16 bits are left alone, as in zoo/images.py.
+      // Keys of RGB and of 16 bits are left alone, as in zoo/preprocess/pillow.py.
       const int bits = png_get_bit_depth(reader.png(), reader.info());
       key_ = bits == 1 ? (key->gray != 0 ? 255 : 0) : key->gray;
     }

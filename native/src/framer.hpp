@@ -1,4 +1,4 @@
-// From a picture, however it comes, to the pixels that a network is fed. zoo/images.py is the reference.
+// From a picture, however it comes, to the pixels that a network is fed. zoo/preprocess/pillow.py is the reference.
 #pragma once
 
 #include "canvas.hpp"

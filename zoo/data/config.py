@@ -29,7 +29,7 @@ class DataConfig(BaseModel):
         None, ge=8, description="short side before the centre crop; the size itself if not given"
     )
     test: float = Field(0.2, gt=0, lt=1, description="share of the images that is only tested on, where nothing splits")
-    validation: float = Field(0.0, ge=0, lt=1, description="share of the training images that early stopping looks at")
+    validation: float = Field(0.0, ge=0, lt=1, description="share of the training images held out for early stopping")
     labelled: float = Field(1.0, gt=0, le=1, description="share of the training images whose label may be used")
     limit: int | None = Field(None, ge=2, description="train on this many images only, drawn by class")
     strict: bool = Field(False, description="an unreadable image is an error instead of being skipped and counted")

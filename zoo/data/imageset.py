@@ -101,6 +101,8 @@ def draw(targets: npt.NDArray[Any], share: float | int, seed: int, names: Sequen
 
 def check_memory(count: int, preprocessing: Preprocessing) -> None:
     """Refuse, with an `InputError`, more images than fit into this machine's memory beside a training."""
+    if not hasattr(os, "sysconf"):  # Windows: a machine with too little memory says so by itself
+        return
     needed = count * preprocessing.height * preprocessing.width * 3
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory // 3:  # decoded once, stacked once, and room for the training itself

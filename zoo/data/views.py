@@ -25,7 +25,7 @@ class Views(Protocol):
 
     @property
     def anywhere(self) -> bool:
-        """Whether views are drawn wherever their numbers lie, a GPU included; otherwise the CPU has to know them."""
+        """Whether `views` and `indices` may lie on any device, a GPU included; if not they must be on the CPU."""
         ...
 
     @property

@@ -83,7 +83,7 @@ def library() -> ctypes.CDLL | None:
 
 
 class _Framer:
-    """The library's scratch memory, one for each thread."""
+    """libzoo's `zoo_framer`: its scratch memory, of which each thread has its own."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library

@@ -32,9 +32,11 @@ class LabelCell:
     key: ClassVar[str] = ""
 
     def caption(self) -> list[Line]:
-        """The best labels, the right ones ticked, wrong ones that are given crossed; then what was missed."""
+        """The best labels with their scores: right ones are ticked, wrong predictions are crossed. Then the right
+        labels that are not among them.
+        """
         best = self.prediction.top(SHOWN)
-        top = [(label, score) for label, score in best if score >= WEAK or self._given(label, score)]
+        top = [(label, score) for label, score in best if score >= WEAK or self._predicted(label, score)]
         lines = [self._line(label, score) for label, score in top]
         missed = sorted((self.truth or frozenset()) - {label for label, _ in top})
         if missed:
@@ -42,19 +44,19 @@ class LabelCell:
             lines.append((f"missed: {short(missed[0], 18)}{more}", SOFT))
         return lines
 
-    def _given(self, label: str, score: float) -> bool:
+    def _predicted(self, label: str, score: float) -> bool:
         return score >= TAG or label == self.prediction.label
 
     def _line(self, label: str, score: float) -> Line:
         text = f"{short(label, 20)} {100 * score:.0f} %"
         if self.truth is None:
-            return text, INK if self._given(label, score) else SOFT
+            return text, INK if self._predicted(label, score) else SOFT
         if label in self.truth:
             return f"✓ {text}", RIGHT
-        return (f"✗ {text}", WRONG) if self._given(label, score) else (text, SOFT)
+        return (f"✗ {text}", WRONG) if self._predicted(label, score) else (text, SOFT)
 
     def draw_on(self, axes: Axes) -> None:
-        """Nothing: the caption says it all."""
+        """Draws nothing: labels stand in the caption."""
 
 
 @dataclass(frozen=True)

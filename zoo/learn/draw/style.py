@@ -1,4 +1,6 @@
-"""How every picture looks, and how it becomes a file. Colours are the report's, told apart without red and green."""
+"""The style of all drawings, and how one becomes a file. The colours are those of the bench's page, and are told apart
+without red and green.
+"""
 
 from __future__ import annotations
 
