@@ -97,6 +97,7 @@ def test_linked_folders_are_followed_once_and_loops_end(tmp_path):
     (root / "nowhere.png").symlink_to(root / "gone.png")
     (root / "linked.png").symlink_to(tmp_path / "elsewhere" / "deep" / "1.png")
     assert names(root) == ["a link/deep/1.png", "linked.png", "z/2.png"]
+    (root / "back").symlink_to(tmp_path)
     assert [folder.name for folder in subfolders(root)] == ["a link", "a second name", "again", "z"]
 
 

@@ -40,11 +40,14 @@ SIGNATURES = re.compile(
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The visible folders in a folder, links to folders included, in the order of their names.
+    """The visible folders in a folder, links to folders included, in the order of their names. Links back to it, or to
+    a folder above it, are left out.
 
     `InputError` when it cannot be read.
     """
-    return [folder / entry.name for entry in _visible(folder) if _is_folder(entry)]
+    loops = _from(folder)
+    found = [folder / entry.name for entry in _visible(folder) if _is_folder(entry)]
+    return [path for path in found if os.path.realpath(path) not in loops]
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -68,7 +71,7 @@ def suffixes() -> frozenset[str]:
 def _walk(root: Path) -> Iterator[Path]:
     """Pictures, in no order that matters. Links are followed last: what they lead to may have been read by then."""
     waiting, links = deque([root]), deque[Path]()
-    seen = {str(above) for above in Path(os.path.realpath(root)).parents}  # a link back up is a loop
+    seen = _from(root) - {os.path.realpath(root)}
     while waiting or links:
         folder = waiting.popleft() if waiting else links.popleft()
         place = os.path.realpath(folder)
@@ -80,6 +83,12 @@ def _walk(root: Path) -> Iterator[Path]:
                 (links if entry.is_symlink() else waiting).append(folder / entry.name)
             elif _is_picture(entry):
                 yield folder / entry.name
+
+
+def _from(folder: Path) -> set[str]:
+    """Where a folder and all folders above it really are: a link to one of them is a loop."""
+    place = Path(os.path.realpath(folder))
+    return {str(place), *(str(above) for above in place.parents)}
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
