@@ -19,7 +19,7 @@ from bench.evidence import Ceilings, Embedded, Energy, Gpu, Layer, Limit, Satura
 from bench.host import Host
 from bench.stats import median, median_interval, quantile, spread
 from zoo.bundle.manifest import Executed
-from zoo.engines.backend import Backend
+from zoo.engines.backend import Runnable
 from zoo.errors import EnvironmentProblem
 from zoo.files import write_text
 from zoo.schemas import Strict, read_json
@@ -42,7 +42,7 @@ class EngineFacts(Strict):
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, backend: Backend, precision: Executed) -> EngineFacts:
+    def of(cls, backend: Runnable, precision: Executed) -> EngineFacts:
         """What a loaded backend says of itself."""
         return cls(
             backend=backend.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,30 +12,21 @@ import typer
 from zoo.errors import InputError, missing_package, nearest
 
 if TYPE_CHECKING:
+    from export.build.request import BuildFunction
     from zoo.bundle.sidecar import Sidecar
-    from zoo.engines import Bundle
+    from zoo.engines.backend import Backend, Builder
 
 app = typer.Typer()
-
-PRECISIONS = {
-    "tensorrt": ("fp16", "int8", "fp32"),
-    "aotinductor": ("fp32", "fp16", "bf16"),
-    "aotinductor-fused": ("fp16",),
-    "onnxruntime-winograd": ("int8",),
-}  # the first is the usual one
-BATCH = (1, 8, 32)
 
 
 @app.command()
 def build(
     bundle: Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")],
-    backend: Annotated[str, typer.Option(help="tensorrt, aotinductor, aotinductor-fused or onnxruntime-winograd.")],
+    backend: Annotated[
+        str, typer.Option(help="One that runs what is built for it; an unknown name lists them all.", metavar="NAME")
+    ],
     precision: Annotated[
-        str | None,
-        typer.Option(
-            help="tensorrt: fp16 (default), int8, fp32; aotinductor: fp32 (default), bf16, fp16; -fused: fp16; "
-            "onnxruntime-winograd: int8."
-        ),
+        str | None, typer.Option(help="One that is built for the backend (its usual one); an unknown one lists them.")
     ] = None,
     batch: Annotated[
         str | None,
@@ -44,8 +36,7 @@ def build(
         ),
     ] = None,
     device: Annotated[
-        str | None,
-        typer.Option(help="aotinductor: cpu (default) or cuda. onnxruntime-winograd: cpu. The others: cuda."),
+        str | None, typer.Option(help="cpu or cuda, where the backend is built for both (its usual one).")
     ] = None,
     checkpoint: Annotated[
         Path | None,
@@ -63,38 +54,66 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Print the engine's sidecar as JSON.")] = False,
 ) -> None:
     """Build an engine for this machine into the bundle. Exit 1 if its precision or answers are not proven."""
-    from zoo.engines import Bundle
-    from zoo.engines.backend import DEVICES
+    from export.build.request import Request
+    from zoo.bundle.bundle import Bundle
 
-    if backend not in PRECISIONS:
-        known = tuple(PRECISIONS)
-        raise InputError(f"nothing to build for '{backend}'; there are: {', '.join(known)}{nearest(backend, known)}")
-    precision = precision or PRECISIONS[backend][0]
-    if precision not in {*PRECISIONS[backend], "int8s" if backend == "tensorrt" else ""}:
-        raise InputError(f"{backend} builds {', '.join(PRECISIONS[backend])}, not '{precision}'")
-    only_tensorrt = {
-        "--hardware-compatible": hardware_compatible,
-        "--version-compatible": version_compatible,
-        "--plan-ratio": plan_ratio is not None,
+    kind, builder = _buildable(backend)
+    builds = tuple(dict.fromkeys(name for names in builder.precisions.values() for name in names))
+    precision = precision or builder.precisions[kind.devices[0]][0]
+    if precision not in (*builds, *builder.synonyms):
+        raise InputError(f"{backend} builds {', '.join(builds)}, not '{precision}'")
+    options = {
+        "checkpoint": checkpoint,
+        "hardware_compatible": hardware_compatible,
+        "version_compatible": version_compatible,
+        "plan_ratio": plan_ratio,
     }
-    opened, counts = Bundle.open(bundle), None if batch is None else _batch(batch)
-    if backend == "tensorrt":
-        _refuse({"--checkpoint": checkpoint is not None, "--device": device not in {None, "cuda"}}, backend)
-        about, built = _tensorrt(
-            opened, precision, counts or BATCH, hardware_compatible, version_compatible, plan_ratio
-        )
-    elif backend == "onnxruntime-winograd":
-        device_given = device not in {None, "cpu"}
-        _refuse(only_tensorrt | {"--checkpoint": checkpoint is not None, f"--device {device}": device_given}, backend)
-        about, built = _winograd(opened, counts)
-    else:
-        _refuse(only_tensorrt, backend)
-        about, built = _aotinductor(
-            opened, backend, precision, counts or BATCH, device or DEVICES.get(backend, "cpu"), checkpoint
-        )
+    for name, value in options.items():
+        if name not in builder.options and value is not None and value is not False:
+            raise InputError(f"--{name.replace('_', '-')} means nothing for {backend}")
+    device = device or kind.devices[0]
+    if device not in builder.precisions:
+        raise InputError(f"{backend} builds for {' and '.join(builder.precisions)}, not for device '{device}'")
+    request = Request(
+        backend,
+        precision,
+        None if batch is None else _batch(batch),
+        device,
+        checkpoint=checkpoint,
+        hardware_compatible=hardware_compatible,
+        version_compatible=version_compatible,
+        plan_ratio=plan_ratio,
+    )
+    opened = Bundle.open(bundle)
+    about, built = _maker(backend, builder)(opened, request)
     if as_json:
         typer.echo(json.dumps(about.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False))
         return
+    _show(bundle, about, built)
+
+
+def _buildable(backend: str) -> tuple[type[Backend], Builder]:
+    """A backend's class, and how its engines are built. `InputError` for one that needs no build or is unknown."""
+    from zoo.engines.registry import backend_class, built, names
+
+    if backend in names():
+        kind = backend_class(backend)
+        if kind.builder is not None:
+            return kind, kind.builder
+    known = built()
+    raise InputError(f"nothing to build for '{backend}'; there are: {', '.join(known)}{nearest(backend, known)}")
+
+
+def _maker(backend: str, builder: Builder) -> BuildFunction:
+    module, _, function = builder.maker.partition(":")
+    try:
+        found: BuildFunction = getattr(import_module(module), function)
+    except ImportError as error:
+        raise missing_package(str(error.name), builder.extra, f"zoo build --backend {backend}") from None
+    return found
+
+
+def _show(bundle: Path, about: Sidecar, built: bool) -> None:
     word = "built" if built else "up to date"
     typer.echo(f"{bundle}: {about.backend} {about.precision} for {about.processor.name}: {word}")
     typer.echo(f"  {about.artefact.bytes:,} bytes, batches of {about.batch[0]} to {about.batch[2]}")
@@ -109,39 +128,6 @@ def build(
     )
 
 
-def _tensorrt(
-    bundle: Bundle, precision: str, batch: tuple[int, int, int], hardware: bool, version: bool, ratio: float | None
-) -> tuple[Sidecar, bool]:
-    try:
-        from export.build.tensorrt.build import PLAN_RATIO
-        from export.build.tensorrt.build import build as build_plan
-        from export.build.tensorrt.compiler import Options
-    except ImportError as error:
-        raise missing_package(str(error.name), "export,tensorrt", "zoo build --backend tensorrt") from None
-    options = Options(batch, hardware_compatible=hardware, version_compatible=version)
-    return build_plan(bundle, precision, options, plan_ratio=PLAN_RATIO if ratio is None else ratio)
-
-
-def _aotinductor(
-    bundle: Bundle, backend: str, precision: str, batch: tuple[int, int, int], device: str, checkpoint: Path | None
-) -> tuple[Sidecar, bool]:
-    if checkpoint is None:
-        raise InputError(f"{backend} compiles the torch network: --checkpoint names the folder it was trained in")
-    try:
-        from export.build.aotinductor import build as build_package
-    except ImportError as error:
-        raise missing_package(str(error.name), "train,export", f"zoo build --backend {backend}") from None
-    return build_package(bundle, checkpoint, precision, device=device, batch=batch, backend=backend)
-
-
-def _winograd(bundle: Bundle, batch: tuple[int, int, int] | None) -> tuple[Sidecar, bool]:
-    try:
-        from export.build.winograd.build import build as build_graph
-    except ImportError as error:
-        raise missing_package(str(error.name), "export", "zoo build --backend onnxruntime-winograd") from None
-    return build_graph(bundle, batch)
-
-
 def _batch(text: str) -> tuple[int, int, int]:
     """`1,8,32` as three numbers."""
     words = text.split(",")
@@ -149,9 +135,3 @@ def _batch(text: str) -> tuple[int, int, int]:
         raise InputError(f"--batch is MIN,OPT,MAX, three numbers as 1,8,32, not '{text}'")
     fewest, best, most = (int(word) for word in words)
     return fewest, best, most
-
-
-def _refuse(given: dict[str, bool], backend: str) -> None:
-    for option, there in given.items():
-        if there:
-            raise InputError(f"{option} means nothing for {backend}")

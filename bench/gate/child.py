@@ -26,7 +26,8 @@ from bench.results import EngineFacts
 from bench.stats import median
 from zoo.bundle.manifest import Executed
 from zoo.engines import load
-from zoo.engines.backend import Backend, backend_class
+from zoo.engines.backend import Backend
+from zoo.engines.registry import backend_class
 from zoo.errors import ZooError, unexpected
 from zoo.schemas import Strict
 

@@ -22,7 +22,7 @@ from bench.gate.runners import BundleSide, Facts, Feed, Side, default_benchmarks
 from bench.host import this_host
 from bench.results import EngineFacts
 from zoo import __version__
-from zoo.engines.backend import backend_class
+from zoo.engines.registry import backend_class
 from zoo.errors import InputError
 from zoo.progress import track
 

@@ -14,10 +14,10 @@ from bench.gate.child import CHECK
 from bench.gate.config import Benchmark, GateConfig
 from bench.measure import DISTINCT_BATCHES, random_batches
 from bench.results import Accuracy
-from bench.suite.case_list import SENSIBLE_ON_CPU
 from zoo.bundle.bundle import MANIFEST
 from zoo.bundle.manifest import Precision
 from zoo.engines import Bundle
+from zoo.engines.registry import backend_class
 from zoo.errors import InputError, first_line
 
 Kind = Literal["bundle", "onnx", "results"]
@@ -204,7 +204,8 @@ def default_benchmarks(baseline: Side, candidate: Side) -> tuple[Benchmark, ...]
     if isinstance(baseline, BundleSide) and isinstance(candidate, BundleSide):
         theirs = candidate.bundle.manifest.graphs
         shared: list[Precision] = [name for name in baseline.bundle.manifest.graphs if name in theirs]
-        sensible = [name for name in shared if name in SENSIBLE_ON_CPU] or shared
+        usual = backend_class(Benchmark().backend).usual["cpu"]
+        sensible = [name for name in shared if name in usual] or shared
         if not sensible:
             raise InputError(f"{baseline.path} and {candidate.path} have no precision in common: nothing to compare")
         return tuple(Benchmark(precision=name) for name in sensible)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 from bench.cases import Case
@@ -25,7 +24,6 @@ from bench.subjects.accuracy import evaluate
 from bench.subjects.opening import open_subject
 from bench.subjects.photos import in_batches, read_photos
 from bench.subjects.subject import Subject
-from zoo.errors import InputError
 
 # A profile's median needs a few runs; ten are a short pass even for a teacher.
 PROFILED = 10
@@ -108,8 +106,6 @@ def _work(case: Case, subject: Subject, photos: Sequence[bytes], clock: Clock) -
 
     before = ColdL2() if case.variant == "cold-l2" else None
     if case.scope == "compute" and (compute := subject.compute) is not None:
-        if before is not None and "before" not in signature(compute).parameters:
-            raise InputError(f"{case.backend} lets nothing happen between its runs: measure cold-l2 in scope call")
         timer = on_device(compute, before=before)
         return _Work(drawn, subject.answer, timer, lambda images: compute(images, COMPUTED), runs=COMPUTED)
     return _Work(drawn, subject.answer, on_host(subject.answer, clock, before=before), subject.answer)

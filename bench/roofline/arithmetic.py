@@ -14,8 +14,7 @@ import numpy.typing as npt
 from bench.evidence import Rate
 from bench.roofline.graphs import SHAPES, Shape, probe
 from zoo.bundle.manifest import Executed
-from zoo.engines.backend import RUNTIMES, backend_class, installed
-from zoo.engines.precision import EXECUTIONS
+from zoo.engines.registry import backend_class, installed, runtimes
 from zoo.errors import EnvironmentProblem
 from zoo.graphs.work import work
 
@@ -44,9 +43,9 @@ def probes(threads: Sequence[int], shapes: Sequence[Shape] = SHAPES) -> list[Pro
     """
     return [
         Probe(backend, precision, graph, shape, count, batch)
-        for backend in RUNTIMES
-        if installed(backend)
-        for precision, graph in (GRAPHS | EXECUTIONS.get(backend, {})).items()
+        for backend in runtimes()
+        if installed(backend) and "cpu" in backend_class(backend).devices
+        for precision, graph in (GRAPHS | dict(backend_class(backend).executions)).items()
         for shape in shapes
         for count in threads
         for batch in dict.fromkeys((1, count))

@@ -11,6 +11,7 @@ from bench.host import Host
 from bench.results import Row
 from bench.roofline.floor import floor
 from bench.roofline.store import Known, find
+from bench.subjects.native import NATIVE
 from zoo.bundle.bundle import Bundle
 from zoo.bundle.manifest import Precision
 from zoo.engines.precision import graph_of
@@ -69,7 +70,7 @@ class Floors:
         """
         if _of_a_bundle(case):
             bundle = Bundle.open(case.subject)
-            return self._read(bundle, graph_of(bundle, case.backend, case.precision))
+            return self._read(bundle, graph_of(bundle, NATIVE.get(case.backend, case.backend), case.precision))
         if case.backend in GRAPH_PEERS:
             return self._read(Bundle.open(case.subject), "fp32")
         twin = self._bundles.get(case.name)

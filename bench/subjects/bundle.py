@@ -8,6 +8,7 @@ from bench.cases import Case
 from bench.results import EngineFacts
 from bench.subjects.subject import Subject, preprocess_many
 from zoo.engines import Engine, load, selftest
+from zoo.engines.backend import Profiled, Timed
 from zoo.errors import VerdictError
 
 
@@ -40,8 +41,8 @@ def open_bundle(case: Case) -> Subject:
         parameters=manifest.cost.parameters,
         macs=manifest.cost.macs,
         bytes_on_disk=manifest.files[manifest.graphs[engine.graph].file].bytes,
-        compute=getattr(engine.backend, "compute_seconds", None),
-        layers=getattr(engine.backend, "layer_times", None),
+        compute=engine.backend.compute_seconds if isinstance(engine.backend, Timed) else None,
+        layers=engine.backend.layer_times if isinstance(engine.backend, Profiled) else None,
         selftest=check,
     )
 

@@ -6,6 +6,7 @@ from bench.cases import COMPILED, Case
 from bench.results import EngineFacts
 from bench.subjects.foreign import network_of
 from bench.subjects.subject import Subject, predictor, preprocess_many, weight_bytes
+from zoo.engines.backend import Timed
 from zoo.errors import need
 
 
@@ -33,5 +34,5 @@ def open_checkpoint(case: Case) -> Subject:
         parameters=network.cost.parameters,
         macs=network.cost.macs,
         bytes_on_disk=weight_bytes(case.subject),
-        compute=getattr(served, "compute_seconds", None),
+        compute=served.compute_seconds if isinstance(served, Timed) else None,
     )

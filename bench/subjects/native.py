@@ -20,12 +20,13 @@ from bench.stats import median, median_interval
 from bench.subjects.photos import photo_files
 from zoo.engines import Bundle
 from zoo.engines.precision import graph_of
+from zoo.engines.registry import BACKENDS, backend_class
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.preprocess.libzoo import library_path, runtimes
 
 PREFIX = "libzoo-"
 # By the name of the row's backend: the one of Python's engines with the same library.
-NATIVE = {f"{PREFIX}{backend}": backend for backend in ("onnxruntime", "onnxruntime-winograd", "openvino", "tensorrt")}
+NATIVE = {f"{PREFIX}{name}": name for name in BACKENDS if backend_class(name).in_libzoo}
 PROGRAM = "zoo-native-bench"
 WARM_CALLS = 10  # two rounds of WARM_CALLS in the C program: one to warm up, one to see how long a call takes
 
@@ -53,7 +54,7 @@ def rows(case: Case) -> Iterator[Row]:
     Raises `EnvironmentProblem` with the program's line when it cannot run the case.
     """
     bundle = Bundle.open(case.subject)
-    graph = bundle.file(bundle.manifest.graphs[graph_of(bundle, case.backend, case.precision)].file)
+    graph = bundle.file(bundle.manifest.graphs[graph_of(bundle, NATIVE[case.backend], case.precision)].file)
     photos = [] if case.photos is None else photo_files(case.photos)
     for batch in case.batches:
         found = _run(case, batch, photos)

@@ -15,19 +15,15 @@ from bench.subjects.native import NATIVE, is_native, program
 from bench.suite.choices import Choices
 from bench.suite.naming import RUN, Named, checkpoint, named
 from zoo.bundle.manifest import Executed, Manifest
-from zoo.engines import BACKENDS, Bundle
-from zoo.engines.backend import BUILT, DEVICES, installed
+from zoo.engines import Bundle
+from zoo.engines.backend import Device
 from zoo.engines.precision import NAMES, graph_of, offered
+from zoo.engines.registry import backend_class, installed, names, runtimes
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.progress import note
 
-# fp16 on a CPU is converted to fp32 and back by most of them: it is measured when it is asked for.
-SENSIBLE_ON_CPU: tuple[Executed, ...] = ("fp32", "int8")
-SENSIBLE_ON_GPU: tuple[Executed, ...] = ("fp32", "fp16")
-FOR_TENSORRT: tuple[Executed, ...] = ("fp32", "fp16", "int8s")
-# The others run on either kind of device.
-ONLY_ON = {"openvino": "cpu", "openvino-default": "cpu", "onnxruntime-default": "cpu", PIPELINE: "cpu"}
-ONLY_ON |= DEVICES
+# Peers run on a CPU alone.
+CPU_PEERS = frozenset({*GRAPH_PEERS, PIPELINE})
 CONTROL = "-control"  # a control is called after its student, as `zoo distill` does
 
 
@@ -99,14 +95,24 @@ def _fits(case: Case, scope: Scope, variant: Variant | None) -> bool:
 
 def _devices(backend: str, devices: Sequence[str], *, asked: bool) -> list[str]:
     """Those of `devices` that the backend has; without any, its usual one."""
-    library = NATIVE.get(backend, backend)
-    only = ONLY_ON.get(library)
-    fit = [device for device in devices if only is None or is_gpu(device) == (only == "cuda")]
+    kinds = _kinds_of_device(backend)
+    fit = [device for device in devices if _kind_of(device) in kinds]
     if devices and not fit:
         if asked:
-            raise InputError(f"{backend} runs on {only} only, and {', '.join(devices)} is asked for")
-        note(f"{backend} runs on {only} only and is left out")
-    return fit if devices else [DEVICES.get(library, "cpu")]
+            raise InputError(f"{backend} runs on {kinds[0]} only, and {', '.join(devices)} is asked for")
+        note(f"{backend} runs on {kinds[0]} only and is left out")
+    return fit if devices else [kinds[0]]
+
+
+def _kinds_of_device(backend: str) -> tuple[Device, ...]:
+    """What a backend, a peer or torch runs on, the usual one first."""
+    if backend in CPU_PEERS:
+        return ("cpu",)
+    return backend_class(NATIVE.get(backend, backend)).devices if is_engine(backend) else ("cpu", "cuda")
+
+
+def _kind_of(device: str) -> Device:
+    return "cuda" if is_gpu(device) else "cpu"
 
 
 def _on_devices(case: Case, devices: Sequence[str]) -> list[Case]:
@@ -123,10 +129,8 @@ def _precisions(there: Sequence[Executed], asked: Sequence[Executed], backend: s
     """What is measured of the precisions `there`: those asked for, or those that make sense on the device."""
     if asked:
         return [precision for precision in asked if precision in there]
-    sensible = SENSIBLE_ON_GPU if is_gpu(device) else SENSIBLE_ON_CPU
-    if NATIVE.get(backend, backend) == "tensorrt":
-        sensible = FOR_TENSORRT
-    return [precision for precision in sensible if precision in there] or there
+    usual = backend_class(NATIVE.get(backend, backend)).usual.get(_kind_of(device), ())
+    return [precision for precision in usual if precision in there] or there
 
 
 def _peers(text: str, bundles: Sequence[Bundle], choices: Choices) -> list[Case]:
@@ -210,10 +214,12 @@ def _backends(asked: Sequence[str], native: bool) -> list[str]:
 
 def _asked(asked: Sequence[str]) -> list[str]:
     if asked:
-        return [known(name, (*BACKENDS, *NATIVE), "backend") for name in asked]
-    present = [name for name in BACKENDS if name not in BUILT and installed(name)]
-    for name in (name for name in BACKENDS if name not in present and name not in BUILT):
-        note(f"{name} is not installed and is left out")
+        return [known(name, (*names(), *NATIVE), "backend") for name in asked]
+    there = runtimes()
+    present = [name for name in there if installed(name)]
+    for name in there:
+        if name not in present:
+            note(f"{name} is not installed and is left out")
     if not present:
-        raise EnvironmentProblem(f"no backend is installed; there are: {', '.join(BACKENDS)}")
+        raise EnvironmentProblem(f"no backend is installed; there are: {', '.join(names())}")
     return present

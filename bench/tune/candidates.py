@@ -10,14 +10,13 @@ from bench.cases import Case, Limits
 from zoo.bundle import sidecar
 from zoo.bundle.manifest import Executed
 from zoo.bundle.tuned import Aim
-from zoo.engines import BACKENDS, Bundle
-from zoo.engines.backend import BUILT, installed
+from zoo.engines import Bundle
 from zoo.engines.precision import offered
+from zoo.engines.registry import classes, installed
 from zoo.machine import cores
 
 BATCHES: dict[Aim, tuple[int, ...]] = {"latency": (1,), "throughput": (1, 8, 32)}
 FOR_TENSORRT = "int8s"  # signed activations: CPU libraries run them several times slower than the graph made for them
-CPU_BACKENDS = ("onnxruntime", "openvino")
 CHECK = Limits(seconds=0.02, min_rounds=1)  # a check is about answers, not about time
 
 
@@ -61,14 +60,14 @@ class Kind:
 def kinds(bundle: Bundle) -> tuple[list[Kind], dict[Kind, str]]:
     """Every backend that is installed in every precision that it has for the bundle; those ruled out, with why."""
     found, ruled_out = [], {}
-    for backend in BACKENDS:
+    for backend, about in classes().items():
         for precision in offered(bundle, backend):
             kind = Kind(backend, precision)
             if not installed(backend):
                 ruled_out[kind] = "not installed"
-            elif backend in BUILT and not sidecar.folders(bundle.path, f"{backend}-{precision}-"):
+            elif about.builder is not None and not sidecar.folders(bundle.path, f"{backend}-{precision}-"):
                 ruled_out[kind] = "not built: zoo build makes one"
-            elif precision == FOR_TENSORRT and backend in CPU_BACKENDS:
+            elif about.builder is None and precision == FOR_TENSORRT:
                 ruled_out[kind] = "a graph for TensorRT"
             else:
                 found.append(kind)

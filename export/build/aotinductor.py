@@ -9,7 +9,7 @@ it is compiled and the package afterwards.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,15 +17,16 @@ from typing import Any, Literal, cast
 import torch
 
 from export.build.install import check_batch, graph_entry, install, named
+from export.build.request import Request
 from export.packing.fold import folded_with_signature
 from export.packing.half import half
 from zoo.bundle import selftest
 from zoo.bundle.bundle import Bundle
 from zoo.bundle.manifest import Executed, Precision
 from zoo.bundle.sidecar import Sidecar, engine_key
-from zoo.engines.backend import Backend, backend_class
+from zoo.engines.backend import Backend
 from zoo.engines.precision import graph_of
-from zoo.engines.torch.aotinductor import library, stale, this_processor
+from zoo.engines.torch.aotinductor import AotInductor, AotInductorFused, library, stale, this_processor
 from zoo.engines.torch.network import Edges
 from zoo.errors import EnvironmentProblem, InputError, missing_package
 from zoo.files import sha256
@@ -35,12 +36,8 @@ from zoo.models.normalisation import Normalised
 from zoo.progress import track
 
 BATCH = (1, 8, 32)
-PLAIN, FUSED = "aotinductor", "aotinductor-fused"
-# Many layers have no fp16 kernel on a CPU; the fused kernels are for a GPU's tensor cores.
-BUILDS: dict[str, dict[str, tuple[str, ...]]] = {
-    PLAIN: {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")},
-    FUSED: {"cuda": ("fp16",)},
-}
+PLAIN = AotInductor.name
+KINDS = {kind.name: kind for kind in (AotInductor, AotInductorFused)}
 SETTINGS: dict[str, dict[str, Any]] = {
     # Left alone, the number of threads would be part of the compiled code, and `threads=` could not be kept.
     "cpu": {"cpp.dynamic_threads": True},
@@ -60,14 +57,15 @@ def build(
 ) -> tuple[Sidecar, bool]:
     """Compile the checkpoint `source` into the bundle: the package's sidecar, and whether it had to be built.
 
-    `precision`: fp32; bf16, an execution of the fp32 graph; fp16 on a GPU. `backend`: a key of `BUILDS`. Raises
-    `InputError` when the checkpoint is not the one of the bundle and when nothing in it can be fused,
+    `precision`: fp32; bf16, an execution of the fp32 graph; fp16 on a GPU. `backend`: aotinductor or aotinductor-fused.
+    Raises `InputError` when the checkpoint is not the one of the bundle and when nothing in it can be fused,
     `EnvironmentProblem` when torch's compiler does not work here (it needs a C++ compiler).
     """
-    builds = BUILDS[backend]
+    builds: Mapping[str, Sequence[Executed]] = {**KINDS[backend].builder.precisions}
     if device not in builds:
         raise InputError(f"{backend} builds for {' and '.join(builds)}, not for device '{device}'")
-    if precision not in builds[device]:
+    chosen = next((name for name in builds[device] if name == precision), None)
+    if chosen is None:
         raise InputError(f"{backend} builds {', '.join(builds[device])} for {device}, not {precision}")
     check_batch(batch, bundle)
     path = checkpoint.find(source)
@@ -75,7 +73,21 @@ def build(
     if known is not None and known != sha256(path):
         raise InputError(f"{path} is not the checkpoint that {bundle.path} was exported from")
     graph = graph_of(bundle, backend, precision)
-    return install(bundle, _Maker(bundle, path, cast("Executed", precision), graph, device, batch, backend))
+    return install(bundle, _Maker(bundle, path, chosen, graph, device, batch, backend))
+
+
+def build_requested(bundle: Bundle, request: Request) -> tuple[Sidecar, bool]:
+    """What `zoo build --backend aotinductor` and `aotinductor-fused` do."""
+    if request.checkpoint is None:
+        raise InputError(f"{request.backend} compiles the torch network: --checkpoint names the folder of its training")
+    return build(
+        bundle,
+        request.checkpoint,
+        request.precision,
+        device=request.device,
+        batch=request.batch or BATCH,
+        backend=request.backend,
+    )
 
 
 def settings_of(backend: str, device: str) -> dict[str, Any]:
@@ -135,11 +147,9 @@ class _Maker:
         )
 
     def open(self, folder: Path, about: Sidecar) -> Backend:
-        kind: Any = backend_class(self._backend)
-        opened: Backend = kind(
+        return KINDS[self._backend](
             self._graph, precision=self._precision, device=self._device, threads=None, built=(folder, about)
         )
-        return opened
 
     def _network(self) -> Normalised:
         """The network of the checkpoint, proven to be the bundle's."""

@@ -35,7 +35,7 @@ from zoo.bundle.manifest import (
     SelfTest,
 )
 from zoo.bundle.signature import signer
-from zoo.engines.backend import backend_class
+from zoo.engines.registry import backend_class
 from zoo.errors import InputError, VerdictError
 from zoo.files import atomic_folder, sha256
 from zoo.graphs.model import count, opset, to_bytes, weights

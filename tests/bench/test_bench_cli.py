@@ -8,12 +8,13 @@ from typer.main import get_command
 from bench.cases import Limits
 from bench.cli import app
 from bench.results import Results, read_results
-from bench.suite import case_list as planning
 from bench.suite.case_list import plan
 from bench.suite.choices import Choices
 from tests.support.rows import family
 from tests.support.tiny import colour_folder, tiny_bundle
 from zoo.bundle.manifest import Manifest
+from zoo.engines.backend import Backend
+from zoo.engines.registry import BACKENDS
 from zoo.errors import EnvironmentProblem, InputError
 
 command = get_command(app)
@@ -167,10 +168,14 @@ def test_roles_and_groups_come_from_what_export_wrote(bundle: Path, tmp_path: Pa
     )
 
 
+class OfTomorrow(Backend):
+    name, library = "a_backend_of_tomorrow", "a_library_of_tomorrow"
+
+
 def test_backends_that_are_not_installed_are_left_out_unless_asked_for(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(planning.BACKENDS, "a_backend_of_tomorrow", "nowhere:Nothing")
+    monkeypatch.setitem(BACKENDS, "a_backend_of_tomorrow", f"{__name__}:OfTomorrow")
     assert {case.backend for case in plan([bundle], [], Choices())} == {"onnxruntime", "openvino"}
     assert "a_backend_of_tomorrow is not installed and is left out" in capsys.readouterr().err
     asked = plan([bundle], [], Choices(backends=["a_backend_of_tomorrow"], precisions=["fp32"]))

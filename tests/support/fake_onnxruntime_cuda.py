@@ -31,7 +31,7 @@ USUAL = {
     "user_compute_stream": "0",
 }
 # What the library says of a graph that it does not run as it is told.
-UNRECORDED = (
+NOT_CAPTURED = (
     "[ONNXRuntimeError] : 1 : FAIL : This session cannot use the graph capture feature as requested by the user  as "
     "all compute graph nodes have not been partitioned to the CUDAExecutionProvider"
 )
@@ -51,7 +51,7 @@ class World:
         self.unheard = False  # a node that the provider does not have, and the library refuses
         self.copied = False  # a shape is computed from: a CPU's node, or in NHWC one of the GPU's between two copies
         self.startless = False  # the provider's libraries are not found, and the library goes on with the CPU
-        self.recorded: dict[int, Any] = {}  # the binding of each CUDA graph
+        self.captured: dict[int, Any] = {}  # the binding of each CUDA graph
         self.replays = 0
         self.sessions = 0
 
@@ -84,7 +84,7 @@ def session(world: World, path: str, options: Any, *, providers: list[tuple[str,
     assert options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
     in_nhwc = settings["prefer_nhwc"] == "1"
     if settings["enable_cuda_graph"] == "1" and (world.unheard or (world.copied and in_nhwc)):
-        raise RuntimeError(UNRECORDED)
+        raise RuntimeError(NOT_CAPTURED)
     on_cpu = world.unheard or world.startless or (world.copied and not in_nhwc)
     if on_cpu and _strict(options):
         raise RuntimeError(FALLBACK)
@@ -143,8 +143,8 @@ class Session:
         assert options.get_run_config_entry("disable_synchronize_execution_providers") == "1"
         number = int(options.get_run_config_entry("gpu_graph_id"))
         if self._settings["enable_cuda_graph"] == "1" and number != -1:
-            known = world.recorded.setdefault(number, binding)
-            assert known is binding, "a CUDA graph replays the addresses that it was recorded with"
+            known = world.captured.setdefault(number, binding)
+            assert known is binding, "a CUDA graph replays the addresses that it was captured with"
             world.replays += 1
         self._stream.add(lambda: self._compute(binding))
 

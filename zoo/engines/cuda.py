@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -58,39 +58,68 @@ def this_gpu(number: int = 0) -> Processor:
     )
 
 
-def event_seconds(
-    stream: Any, launch: Callable[[], object], times: int, before: Callable[[], object] | None = None
-) -> list[float]:
-    """GPU time of each of `times` launches on `stream`, by CUDA's events.
+class CudaStream:
+    """A stream of its own on one GPU, as `zoo.engines.cuda_lane.Stream`."""
 
-    `before` is called ahead of each, when the stream is idle, and is not timed.
-    """
-    cudart, seconds = cuda_runtime(), []
-    with ExitStack() as stack:
-        start, end = done(cudart.cudaEventCreate()), done(cudart.cudaEventCreate())
-        stack.callback(cudart.cudaEventDestroy, start)
-        stack.callback(cudart.cudaEventDestroy, end)
-        for _ in range(times):
-            if before is not None:
-                done(cudart.cudaStreamSynchronize(stream))  # the first time, an upload may be under way
-                before()
-            done(cudart.cudaEventRecord(start, stream))
-            launch()
-            done(cudart.cudaEventRecord(end, stream))
-            done(cudart.cudaStreamSynchronize(stream))
-            seconds.append(float(done(cudart.cudaEventElapsedTime(start, end))) / 1e3)
-    return seconds
+    def __init__(self, number: int, stack: ExitStack) -> None:
+        """`number`: CUDA's of the GPU. `stack` destroys the stream."""
+        self._cudart, self._number = cuda_runtime(), number
+        done(self._cudart.cudaSetDevice(number))
+        self.handle = done(self._cudart.cudaStreamCreateWithFlags(self._cudart.cudaStreamNonBlocking))
+        stack.callback(self._cudart.cudaStreamDestroy, self.handle)
+
+    def current(self) -> AbstractContextManager[object]:
+        """The calling thread works on this GPU, which is a setting of each thread."""
+        done(self._cudart.cudaSetDevice(self._number))
+        return nullcontext()
+
+    def synchronize(self) -> None:
+        """Wait until everything that was queued is done."""
+        done(self._cudart.cudaStreamSynchronize(self.handle))
+
+    def event(self, stack: ExitStack) -> CudaEvent:
+        """A new mark, which `stack` frees."""
+        return CudaEvent(self.handle, stack)
+
+    def capture(self, launch: Callable[[], object], stack: ExitStack) -> Callable[[], object]:
+        """What `launch` queues, as a CUDA graph: the function that replays it."""
+        cudart = self._cudart
+        with ExitStack() as temporary:
+            mode = cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+            done(cudart.cudaStreamBeginCapture(self.handle, mode))
+            try:
+                launch()
+            finally:
+                captured = done(cudart.cudaStreamEndCapture(self.handle))
+                temporary.callback(cudart.cudaGraphDestroy, captured)
+            graph = done(cudart.cudaGraphInstantiate(captured, 0))
+        stack.callback(cudart.cudaGraphExecDestroy, graph)
+        return lambda: done(cudart.cudaGraphLaunch(graph, self.handle))
 
 
-class Buffer:
-    """The same number of bytes on the GPU (`device`, an address) and in page-locked host memory (`host`, an array).
+class CudaEvent:
+    """A mark in a stream."""
 
-    Copies from page-locked memory need no staging, and addresses that stay may be part of a CUDA graph.
-    """
+    def __init__(self, stream: Any, stack: ExitStack) -> None:
+        self._cudart, self._stream = cuda_runtime(), stream
+        self._event = done(self._cudart.cudaEventCreate())
+        stack.callback(self._cudart.cudaEventDestroy, self._event)
 
-    def __init__(self, shape: tuple[int, ...], dtype: type[np.generic], stack: ExitStack) -> None:
+    def record(self) -> None:
+        """Queue the mark."""
+        done(self._cudart.cudaEventRecord(self._event, self._stream))
+
+    def seconds_to(self, end: CudaEvent) -> float:
+        """The time between two marks that were reached."""
+        return float(done(self._cudart.cudaEventElapsedTime(self._event, end._event))) / 1e3
+
+
+class CudaBuffer:
+    """The same number of bytes on the GPU (`device`, an address) and in page-locked host memory (`host`, an array)."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: type[np.generic], stream: CudaStream, stack: ExitStack) -> None:
         """`stack` frees both when it is closed; `host` must not be touched afterwards."""
-        self._cudart = cuda_runtime()
+        self._cudart, self._stream = cuda_runtime(), stream.handle
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         self._row = size // shape[0]
         self.device = int(done(self._cudart.cudaMalloc(size)))
@@ -100,12 +129,12 @@ class Buffer:
         memory = (ctypes.c_uint8 * size).from_address(self._pinned)
         self.host: npt.NDArray[Any] = np.frombuffer(memoryview(memory), dtype=dtype).reshape(shape)
 
-    def upload(self, rows: int, stream: Any) -> None:
+    def upload(self, rows: int) -> None:
         """Queue the copy of the first `rows` to the GPU."""
         kind = self._cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
-        done(self._cudart.cudaMemcpyAsync(self.device, self._pinned, rows * self._row, kind, stream))
+        done(self._cudart.cudaMemcpyAsync(self.device, self._pinned, rows * self._row, kind, self._stream))
 
-    def download(self, rows: int, stream: Any) -> None:
+    def download(self, rows: int) -> None:
         """Queue the copy of the first `rows` from the GPU."""
         kind = self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        done(self._cudart.cudaMemcpyAsync(self._pinned, self.device, rows * self._row, kind, stream))
+        done(self._cudart.cudaMemcpyAsync(self._pinned, self.device, rows * self._row, kind, self._stream))

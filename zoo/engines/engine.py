@@ -1,8 +1,9 @@
-"""The object that an app holds: images in, answers out."""
+"""The object that an app holds: pictures in, predictions out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from zoo.bundle.bundle import Bundle
 from zoo.bundle.manifest import Precision
-from zoo.engines.backend import Backend
+from zoo.engines.backend import Backend, Logits, Pixels
 from zoo.engines.stream import BATCH, predict_many
 from zoo.errors import EnvironmentProblem, InputError, ZooError, first_line
 from zoo.machine import cores
@@ -30,6 +31,7 @@ class Engine:
         self.precision = precision
         self.graph = graph
         self.backend = backend
+        self._run = backend.run if backend.takes == "many" else _one_at_a_time(backend.run)
         self.batch = batch
         self.labels = bundle.labels()
         image = bundle.manifest.input
@@ -46,41 +48,45 @@ class Engine:
             wanted = ", ".join(str(side) for side in self.input_shape)
             raise InputError(f"expected uint8 [N, {wanted}], got {images.dtype} {list(images.shape)}")
         try:
-            answers = self.backend.run(images)
+            logits = self._run(images)
         except ZooError:
             raise
         except Exception as error:  # each library raises types of its own
             raise EnvironmentProblem(f"{self.backend.name} cannot run {self._name}: {first_line(error)}") from error
-        if answers.shape != (len(images), self.task.outputs):
-            shape = list(answers.shape)
+        if logits.shape != (len(images), self.task.outputs):
+            shape = list(logits.shape)
             raise InputError(f"{self._name} answers {shape}, the manifest says [{len(images)}, {self.task.outputs}]")
-        return answers
+        return logits
 
     def predict(self, picture: Picture) -> Prediction:
-        """Decode, frame, run and decode the answer of one picture: a path, bytes, PIL image or uint8 pixels."""
+        """The prediction of one picture: a path, bytes, a PIL image or uint8 pixels. `InputError` when it cannot be
+        read.
+        """
         pixels, size = preprocess(picture, self._preprocessing)
         return self.decode(self(pixels[None])[0], size)
 
     def predict_many(
         self, pictures: Iterable[Picture], *, batch: int | None = None, workers: int | None = None
     ) -> Iterator[Prediction | InputError]:
-        """Answers of many pictures, lazily and in their order: for each its `Prediction`, or the `InputError` that
+        """Predictions of many pictures, lazily and in their order: for each its `Prediction`, or the `InputError` that
         says why it could not be read; one bad picture does not lose the others.
 
         Pictures are decoded by `workers` threads (as many as there are cores) while `batch` of them (16, or what
-        `zoo tune --for throughput` found) are answered at once. At most three batches are in memory, so that
+        `zoo tune --for throughput` found) are run at once. At most three batches are in memory, so that
         `pictures` may be endless.
         """
         return predict_many(
-            self,
             pictures,
+            self,
+            self.decode,
+            preprocessing=self._preprocessing,
             batch=(self.batch or BATCH) if batch is None else batch,
             workers=cores() if workers is None else workers,
         )
 
-    def decode(self, answer: npt.NDArray[np.float32], picture: tuple[int, int]) -> Prediction:
-        """What one row of an answer means for the upright picture of that (width, height)."""
-        return self.task.decode(answer, self._preprocessing, picture)
+    def decode(self, logits: npt.NDArray[np.float32], picture: tuple[int, int]) -> Prediction:
+        """What one row of logits, float32 [size], means for the upright picture of that (width, height)."""
+        return self.task.decode(logits, self._preprocessing, picture)
 
     def describe(self) -> dict[str, Any]:
         """What really runs, as data."""
@@ -100,3 +106,14 @@ class Engine:
             f"<Engine {about['bundle']}: {about['backend']} {about['precision']} "
             f"on {about['device']}, {about['threads']} threads>"
         )
+
+
+def _one_at_a_time(run: Callable[[Pixels], Logits]) -> Callable[[Pixels], Logits]:
+    """For a backend that takes one caller: the others wait."""
+    turn = threading.Lock()
+
+    def alone(images: Pixels) -> Logits:
+        with turn:
+            return run(images)
+
+    return alone

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from zoo.engines.backend import Backend, Logits, Pixels
 from zoo.engines.layers import LayerTime, of_runs
-from zoo.errors import EnvironmentProblem, InputError, missing_package
+from zoo.errors import EnvironmentProblem, InputError
 from zoo.machine import cores
 
 # What OpenVINO computes in where the graph says float, by precision, and the capability of the CPU that it takes.
@@ -21,16 +22,19 @@ HEAVY = {"Convolution", "FullyConnected", "MatMul"}
 INT8 = {"i8", "u8"}
 
 
-class OpenVino:
+class OpenVino(Backend):
     """One compiled model and a pool of its infer requests, one for each caller at a time."""
 
-    name = "openvino"
+    name, library, extra = "openvino", "openvino", "export"
+    devices = ("cpu",)
+    executions = MappingProxyType({"bf16": "fp32"})
+    in_libzoo = True
 
     def __init__(self, graph: Path, *, precision: str, device: str, threads: int | None) -> None:
         try:
             import openvino
         except ImportError:
-            raise missing_package("openvino", "export", "the openvino backend") from None
+            raise self.missing() from None
         if device != "cpu":
             raise InputError(f"openvino runs on the cpu here, not on '{device}'")
         self.device = device
@@ -99,7 +103,7 @@ class OpenVino:
                 "export the bundle again, or use the onnxruntime backend"
             )
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
         try:
             request = self._idle.get_nowait()
@@ -115,7 +119,7 @@ class OpenVino:
         finally:
             self._idle.put(request)
 
-    def layer_times(self, images: npt.NDArray[np.uint8], times: int) -> list[LayerTime]:
+    def layer_times(self, images: Pixels, times: int) -> list[LayerTime]:
         """The median time of each layer that runs, in a model of the same settings that counts."""
         request = self._compiled(PERF_COUNT=True).create_infer_request()
         seconds: dict[str, list[float]] = {}

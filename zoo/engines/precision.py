@@ -1,7 +1,8 @@
 """The precisions that an engine can be asked for.
 
 Most are graphs of the bundle. A backend may also execute a graph in another arithmetic than the one it states; such an
-execution is a precision of its own, with its own name, its own accuracy and no record in the manifest.
+execution is a precision of its own, with its own name, its own accuracy and no record in the manifest. What a backend
+runs and executes is stated by its class: `graphs` and `executions`.
 """
 
 from __future__ import annotations
@@ -10,38 +11,35 @@ from typing import get_args
 
 from zoo.bundle.bundle import Bundle
 from zoo.bundle.manifest import Executed, Precision
+from zoo.engines.registry import backend_class, classes
 from zoo.errors import InputError
 
 GRAPHS: tuple[Precision, ...] = get_args(Precision)
-# By backend: an execution of its own, and the graph it is an execution of.
-EXECUTIONS: dict[str, dict[Executed, Precision]] = {
-    "openvino": {"bf16": "fp32"},
-    "aotinductor": {"bf16": "fp32"},
-}
-# By backend: the only graphs that it can run.
-ONLY: dict[str, tuple[Precision, ...]] = {"onnxruntime-winograd": ("int8",)}
-NAMES: tuple[Executed, ...] = (*GRAPHS, *dict.fromkeys(name for of in EXECUTIONS.values() for name in of))
+NAMES: tuple[Executed, ...] = get_args(Executed)
 
 
 def offered(bundle: Bundle, backend: str) -> list[Executed]:
     """Every precision that this backend may be asked for with this bundle: its graphs, then executions of them."""
-    graphs = bundle.manifest.graphs
-    runs = [name for name in graphs if name in ONLY.get(backend, GRAPHS)]
-    return [*runs, *(name for name, graph in EXECUTIONS.get(backend, {}).items() if graph in graphs)]
+    kind, graphs = backend_class(backend), bundle.manifest.graphs
+    runs = [name for name in graphs if name in kind.graphs]
+    return [*runs, *(name for name, graph in kind.executions.items() if graph in graphs)]
 
 
 def graph_of(bundle: Bundle, backend: str, precision: str) -> Precision:
     """The graph that `backend` runs in this precision. `InputError` when there is none."""
-    if precision not in ONLY.get(backend, (precision,)):
-        raise InputError(f"{backend} runs in {' and '.join(ONLY[backend])} alone, not in {precision}")
-    for known in bundle.manifest.graphs:
-        if known == precision:
+    kind, graphs = backend_class(backend), bundle.manifest.graphs
+    for known in graphs:
+        if known == precision and known in kind.graphs:
             return known
-    for name, graph in EXECUTIONS.get(backend, {}).items():
-        if name == precision and graph in bundle.manifest.graphs:
+    for name, graph in kind.executions.items():
+        if name == precision and graph in graphs:
             return graph
-    elsewhere = [other for other, executions in EXECUTIONS.items() if precision in executions and other != backend]
-    if elsewhere:
-        raise InputError(f"{backend} does not execute in {precision}; {' and '.join(elsewhere)} can")
-    has = ", ".join(offered(bundle, backend) or bundle.manifest.graphs)
+    if precision in GRAPHS and precision not in kind.graphs:
+        raise InputError(
+            f"{backend} runs in {' and '.join((*kind.graphs, *kind.executions))} alone, not in {precision}"
+        )
+    executing = [name for name, other in classes().items() if precision in other.executions]
+    if executing and backend not in executing:
+        raise InputError(f"{backend} does not execute in {precision}; {' and '.join(executing)} can")
+    has = ", ".join(offered(bundle, backend) or graphs)
     raise InputError(f"{bundle.path} has no {precision} graph; it has: {has}")

@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo.errors import InputError
-from zoo.preprocess import Picture, Pixels, preprocess
+from zoo.preprocess import Picture, Pixels, Preprocessing, preprocess
 from zoo.tasks.prediction import Prediction
 
-if TYPE_CHECKING:
-    from zoo.engines.engine import Engine
-
-BATCH = 16  # large enough that calls are amortised, small enough that the first answers do not wait
-AHEAD = 2  # batches that are being decoded, or wait, while one is answered
+BATCH = 16  # large enough that calls are amortised, small enough that the first predictions come soon
+AHEAD = 2  # batches that are being decoded, or wait, while one runs
 
 Size = tuple[int, int]
 Decoded = Size | InputError
 
 
 def predict_many(
-    engine: Engine, pictures: Iterable[Picture], *, batch: int, workers: int
+    pictures: Iterable[Picture],
+    run: Callable[[Pixels], npt.NDArray[np.float32]],
+    decode: Callable[[npt.NDArray[np.float32], Size], Prediction],
+    *,
+    preprocessing: Preprocessing,
+    batch: int,
+    workers: int,
 ) -> Iterator[Prediction | InputError]:
-    """See `Engine.predict_many`. Arguments are checked at once, not when the first answer is asked for."""
+    """See `Engine.predict_many`. Arguments are checked at once, not when the first prediction is asked for.
+
+    `run`: uint8 [N, H, W, 3], as `preprocessing` says, -> float32 [N, size]. `decode`: one row of it and the size of
+    the picture -> a prediction.
+    """
     if batch < 1 or workers < 1:
         raise InputError(f"batch and workers must be at least 1, not {batch} and {workers}")
-    return _answers(engine, iter(pictures), batch, workers)
+    return _predictions(iter(pictures), run, decode, preprocessing, batch, workers)
 
 
-def _answers(
-    engine: Engine, pictures: Iterator[Picture], batch: int, workers: int
+def _predictions(
+    pictures: Iterator[Picture],
+    run: Callable[[Pixels], npt.NDArray[np.float32]],
+    decode: Callable[[npt.NDArray[np.float32], Size], Prediction],
+    preprocessing: Preprocessing,
+    batch: int,
+    workers: int,
 ) -> Iterator[Prediction | InputError]:
-    preprocessing = engine.bundle.manifest.input.preprocessing
-    free = [np.empty((batch, *engine.input_shape), np.uint8) for _ in range(AHEAD + 1)]
+    free = [np.empty((batch, preprocessing.height, preprocessing.width, 3), np.uint8) for _ in range(AHEAD + 1)]
     waiting: deque[tuple[Pixels, list[Future[Decoded]]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
 
-        def decode(picture: Picture, into: Pixels) -> Decoded:
+        def read(picture: Picture, into: Pixels) -> Decoded:
             try:
                 into[:], size = preprocess(picture, preprocessing)
             except InputError as error:
@@ -51,7 +62,7 @@ def _answers(
         def start() -> None:
             """Hand the next batch to the pool, into a buffer that no other batch is using."""
             room = free.pop()
-            some = [pool.submit(decode, picture, room[place]) for place, picture in enumerate(islice(pictures, batch))]
+            some = [pool.submit(read, picture, room[place]) for place, picture in enumerate(islice(pictures, batch))]
             if some:
                 waiting.append((room, some))
             else:
@@ -63,16 +74,12 @@ def _answers(
             while waiting:
                 start()
                 room, some = waiting.popleft()
-                yield from _answered(engine, room, [future.result() for future in some])
+                found = [future.result() for future in some]
+                good = [place for place, one in enumerate(found) if not isinstance(one, InputError)]
+                pixels = room[: len(found)] if len(good) == len(found) else room[good]
+                rows = iter(run(pixels)) if good else iter(())
+                for one in found:
+                    yield one if isinstance(one, InputError) else decode(next(rows), one)
                 free.append(room)
         finally:
-            pool.shutdown(cancel_futures=True)  # the caller stopped early, or an engine failed
-
-
-def _answered(engine: Engine, room: Pixels, found: list[Decoded]) -> Iterator[Prediction | InputError]:
-    """The answers of one batch whose good pictures lie in `room`, at their own places."""
-    good = [place for place, one in enumerate(found) if not isinstance(one, InputError)]
-    pixels = room[: len(found)] if len(good) == len(found) else room[good]
-    answers = iter(engine(pixels)) if good else iter(())
-    for one in found:
-        yield one if isinstance(one, InputError) else engine.decode(next(answers), one)
+            pool.shutdown(cancel_futures=True)  # the caller stopped early, or the engine failed

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from export.build.install import check_batch, graph_entry, install, named
+from export.build.request import Request
 from export.build.tensorrt.compiler import OPTIMIZATION_LEVEL, Compiled, Compiler, Options
 from export.build.tensorrt.proof import SHARE, Proof, prove
 from export.build.tensorrt.timing_cache import timing_cache
@@ -47,6 +48,17 @@ def build(
         full, _ = install(bundle, _Maker(bundle, REFERENCE, options, None))
         limit = _Limit(full.artefact.bytes, plan_ratio)
     return install(bundle, _Maker(bundle, chosen, options, limit))
+
+
+def build_requested(bundle: Bundle, request: Request) -> tuple[Sidecar, bool]:
+    """What `zoo build --backend tensorrt` does."""
+    options = Options(
+        request.batch or USUAL.batch,
+        hardware_compatible=request.hardware_compatible,
+        version_compatible=request.version_compatible,
+    )
+    ratio = PLAN_RATIO if request.plan_ratio is None else request.plan_ratio
+    return build(bundle, request.precision, options, plan_ratio=ratio)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal
 import onnx
 
 from export.build.install import check_batch, graph_entry, install, named
+from export.build.request import Request
 from export.build.winograd import fingerprint
 from export.build.winograd.rewrite import rewritten
 from zoo.bundle.bundle import Bundle
@@ -37,6 +38,11 @@ def build(bundle: Bundle, batch: tuple[int, int, int] | None = None) -> tuple[Si
     graph_of(bundle, NAME, PRECISION)  # raises where there is none
     ready()
     return install(bundle, _Maker(bundle, batch))
+
+
+def build_requested(bundle: Bundle, request: Request) -> tuple[Sidecar, bool]:
+    """What `zoo build --backend onnxruntime-winograd` does."""
+    return build(bundle, request.batch)
 
 
 class _Maker:

@@ -16,7 +16,7 @@ from tests.support import fake_cuda
 from tests.support.fake_gpu import NAME, FakeGpu
 from tests.support.fake_nvml import UUIDS, Machine, pynvml
 from tests.support.tiny import tiny_bundle
-from zoo.engines import BACKENDS
+from zoo.engines.registry import BACKENDS
 from zoo.errors import EnvironmentProblem, InputError
 
 
@@ -27,7 +27,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setitem(BACKENDS, NAME, "fake_gpu:FakeGpu")
+    monkeypatch.setitem(BACKENDS, NAME, "tests.support.fake_gpu:FakeGpu")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", UUIDS[1])
     monkeypatch.setattr("bench.gpu.Nvml.seconds", 0.05)
     FakeGpu.made.clear()
@@ -116,7 +116,13 @@ def test_a_cold_cache_needs_a_backend_that_lets_it_be_emptied_right_before_a_run
     bundle: Path, machine: Machine, cuda: fake_cuda.Gpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = FakeGpu.compute_seconds
-    monkeypatch.setattr(FakeGpu, "compute_seconds", lambda self, images, times: plain(self, images, times))
+
+    def undisturbed(self, images, times, before=None):
+        if before is not None:
+            raise InputError(f"{NAME} lets nothing happen between its runs: measure cold-l2 in scope call")
+        return plain(self, images, times)
+
+    monkeypatch.setattr(FakeGpu, "compute_seconds", undisturbed)
     cold = case(bundle, batches=(1,), variant="cold-l2", energy=False)
     with pytest.raises(InputError, match="fakegpu lets nothing happen between its runs: measure cold-l2 in scope call"):
         list(rows(cold))
@@ -141,6 +147,6 @@ def test_what_the_cold_cache_asks_of_cuda_is_there() -> None:
 def test_a_backend_that_does_not_say_what_the_gpu_alone_takes_has_no_scope_compute(
     bundle: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(FakeGpu, "compute_seconds")
+    monkeypatch.setitem(BACKENDS, NAME, "tests.support.fake_gpu:SilentGpu")
     with pytest.raises(InputError, match="fakegpu on cuda has no scope compute: it does not say what the GPU alone"):
         list(rows(case(bundle)))

@@ -13,8 +13,9 @@ import zoo
 from tests.support import fake_onnxruntime_cuda, fake_tensorrt
 from tests.support.fake_cuda import Gpu
 from tests.support.fake_onnxruntime_cuda import World
+from zoo.engines.backend import Closable, Profiled, Timed
 from zoo.engines.cuda import gpu_number
-from zoo.engines.onnxruntime.cuda import GRAPHS, LOOSE
+from zoo.engines.cuda_lane import BATCH_SIZES
 from zoo.errors import EnvironmentProblem, InputError
 
 
@@ -37,7 +38,7 @@ def test_answers_are_the_graphs(bundle_path, run, world, precision, cuda_graph, 
     kept = engine(images[:5])
     engine(images[5:10])
     np.testing.assert_allclose(kept, expected(images[:5]), atol=1e-5)  # an answer is the caller's
-    assert len(world.recorded) == (3 if cuda_graph else 0)
+    assert len(world.captured) == (3 if cuda_graph else 0)
     about = engine.describe()
     assert about["options"]["enable_cuda_graph"] == str(int(cuda_graph))
     assert (about["provider"], about["gpu"]) == ("CUDAExecutionProvider", "NVIDIA Test GPU")
@@ -50,20 +51,22 @@ def test_the_scope_compute_is_there_on_a_gpu_alone(bundle_path, run, world):
     assert world.replays == 4
     seen = []
     engine.backend.compute_seconds(run.splits.test.images[:4], 2, before=lambda: seen.append(world.replays))
-    assert seen == [5, 6]  # right before each run that is timed, after the one that is not
-    assert not hasattr(zoo.load(bundle_path).backend, "compute_seconds")
+    assert seen == [4, 5]  # right before each run that is timed; the one that is not was the batch size's first
+    on_cpu = zoo.load(bundle_path).backend
+    for ability, on_gpu in ((Timed, True), (Closable, True), (Profiled, False)):
+        assert (isinstance(engine.backend, ability), isinstance(on_cpu, ability)) == (on_gpu, not on_gpu)
 
 
-@pytest.mark.parametrize(("cuda_graph", "most"), [(True, GRAPHS + LOOSE), (False, LOOSE)])
+@pytest.mark.parametrize(("cuda_graph", "most"), [(True, 24), (False, BATCH_SIZES)])
 def test_many_batch_sizes_do_not_fill_the_memory(bundle_path, run, world, cuda_graph, most):
-    """What a CUDA graph was recorded with stays; of the others, a few."""
+    """What a CUDA graph was captured with stays; of the others, as many."""
     engine, expected = zoo.load(bundle_path, device="cuda", cuda_graph=cuda_graph), zoo.load(bundle_path)
     images = run.splits.test.images
     sizes = range(1, 25)
     for count in (*sizes, *sizes):
         np.testing.assert_allclose(engine(images[:count]), expected(images[:count]), atol=1e-5)
     assert len(world.gpu.memory) == 4 * most
-    assert len(world.recorded) == (GRAPHS if cuda_graph else 0)
+    assert len(world.captured) == (BATCH_SIZES if cuda_graph else 0)
 
 
 def test_everything_is_given_back_in_order(bundle_path, run, world):
@@ -134,7 +137,7 @@ def test_where_shapes_are_computed_nhwc_is_given_up_for_a_cuda_graph(bundle_path
     assert about["options"]["prefer_nhwc"] == str(int(not cuda_graph))
     assert about.get("shapes_on_cpu", "").startswith("Squeeze node_2") == cuda_graph
     assert ("without NHWC" in capsys.readouterr().err) == cuda_graph
-    assert len(world.recorded) == int(cuda_graph)
+    assert len(world.captured) == int(cuda_graph)
 
 
 def test_an_option_is_read_back_without_nhwc_too(bundle_path, world):

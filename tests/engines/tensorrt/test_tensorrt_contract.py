@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fake_cuda
 from tests.support.fake_tensorrt import SURFACE
 from tests.support.places import ROOT
 from zoo.files import cache_folder
@@ -121,7 +122,7 @@ def test_the_recorded_surface_has_everything(version):
 
 def test_cuda_has_everything():
     real = pytest.importorskip("cuda.bindings.runtime")
-    fake = __import__("fake_cuda").make(__import__("fake_cuda").Gpu())
+    fake = fake_cuda.make(fake_cuda.Gpu())
     for name in uses()[2]:
         assert hasattr(real, name), f"CUDA has no {name}"
         assert hasattr(fake, name)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.engines.torch.lanes import LANES, Lanes
+from zoo.engines.backend import Timed
+from zoo.engines.cuda_lane import BATCH_SIZES
+from zoo.engines.torch.cuda import lane
 from zoo.engines.torch.network import Edges, Served
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.models import checkpoint
@@ -26,7 +28,7 @@ def test_eager_answers_are_the_checkpoints(run):
     np.testing.assert_array_equal(engine.run(images), from_checkpoint(run.folder / "vgg").logits(images))
     assert (engine.name, engine.device, engine.threads) == ("torch", "cpu", 1)
     assert engine.versions() == {"torch": torch.__version__}
-    assert not hasattr(engine, "compute_seconds")
+    assert not isinstance(engine, Timed)
 
 
 def test_bf16_is_another_arithmetic_with_the_same_meaning(run):
@@ -62,7 +64,7 @@ def test_a_network_that_leaves_its_precision_is_an_error():
 
 
 class FakeCuda:
-    """`torch.cuda` in host memory. What is recorded runs when it is replayed. Arguments are held to the real calls'."""
+    """`torch.cuda` in host memory. What is captured runs when it is replayed. Arguments are held to the real calls'."""
 
     def __init__(self):
         self.log: list[str] = []
@@ -77,7 +79,7 @@ class FakeCuda:
         return Moment(self)
 
     def CUDAGraph(self):  # noqa: N802
-        return Recorded(self)
+        return Captured(self)
 
     @contextlib.contextmanager
     def stream(self, stream):
@@ -89,7 +91,7 @@ class FakeCuda:
     def graph(self, graph, **arguments):
         inspect.signature(torch.cuda.graph).bind(graph, **arguments)
         assert arguments["capture_error_mode"] == "thread_local"
-        self.log.append("recording")
+        self.log.append("capturing")
         yield
 
 
@@ -116,7 +118,7 @@ class Moment:
         return end.at - self.at
 
 
-class Recorded:
+class Captured:
     def __init__(self, cuda):
         self._cuda = cuda
 
@@ -125,34 +127,34 @@ class Recorded:
         self._cuda.log.append("replayed")
 
 
-def lanes_of(run, cuda, *, record):
+def lane_of(run, cuda, *, cuda_graph):
     network, _ = checkpoint.load(run.folder / "vgg")
-    return Lanes(network.eval().forward, torch.device("cpu"), cuda, record=record)
+    return lane(network.eval().forward, torch.device("cpu"), cuda, cuda_graph=cuda_graph)
 
 
 def test_on_a_gpu_every_batch_size_has_its_buffers(run):
     cuda = FakeCuda()
-    lanes = lanes_of(run, cuda, record=False)
+    engine = lane_of(run, cuda, cuda_graph=False)
     expected = served(run)
     images = run.splits.test.images
-    for count in (*range(1, LANES + 4), 1, 3):
-        np.testing.assert_allclose(lanes.run(images[:count]), expected.run(images[:count]), atol=1e-5)
-    kept = lanes.run(images[:2])
-    lanes.run(images[2:4])
+    for count in (*range(1, BATCH_SIZES + 4), 1, 3):
+        np.testing.assert_allclose(engine.run(images[:count]), expected.run(images[:count]), atol=1e-5)
+    kept = engine.run(images[:2])
+    engine.run(images[2:4])
     np.testing.assert_allclose(kept, expected.run(images[:2]), atol=1e-5)  # an answer is the caller's
-    assert cuda.log.count("on the stream") == LANES + 7
-    assert len(lanes._lanes) == LANES
+    assert cuda.log.count("on the stream") == BATCH_SIZES + 7
+    assert len(engine._ready) == BATCH_SIZES
 
 
-def test_a_graph_is_recorded_once_and_replayed(run):
+def test_a_graph_is_captured_once_and_replayed(run):
     cuda = FakeCuda()
-    lanes = lanes_of(run, cuda, record=True)
+    engine = lane_of(run, cuda, cuda_graph=True)
     images = run.splits.test.images[:4]
     for _ in range(3):
-        lanes.run(images)
-    assert lanes.compute_seconds(images, 5) == [1e-3] * 5
-    assert (cuda.log.count("recording"), cuda.log.count("replayed")) == (1, 8)
-    lanes.compute_seconds(images, 2, before=lambda: cuda.log.append("emptied"))
+        engine.run(images)
+    assert engine.compute_seconds(images, 5) == [1e-3] * 5
+    assert (cuda.log.count("capturing"), cuda.log.count("replayed")) == (1, 8)
+    engine.compute_seconds(images, 2, before=lambda: cuda.log.append("emptied"))
     assert [word for word in cuda.log if word in ("emptied", "replayed")][8:] == ["emptied", "replayed"] * 2
 
 
@@ -171,4 +173,5 @@ def test_on_a_real_gpu(run, precision, cuda_graph):
     images = run.splits.test.images[:4]
     engine = served(run, device="cuda", precision=precision, cuda_graph=cuda_graph)
     np.testing.assert_allclose(engine.run(images), served(run).run(images), rtol=0.1, atol=0.1)
+    assert isinstance(engine, Timed)
     assert min(engine.compute_seconds(images, 3)) > 0

@@ -165,7 +165,7 @@ def test_graphs_are_captured_once_for_each_batch_size(copy, run, world):
     np.testing.assert_allclose(engine(images[:1]), zoo.load(copy)(images[:1]), atol=1e-4)
     backend = engine.backend
     assert backend.compute_seconds(images[:4], 3) == [pytest.approx(1e-3)] * 3
-    assert backend._plan.compute_seconds(images[:4], 0) == []
+    assert backend.compute_seconds(images[:4], 0) == []
     waiting = []
     streams = world.gpu.streams
     backend.compute_seconds(images[:4], 2, before=lambda: waiting.append([len(one.queue) for one in streams.values()]))

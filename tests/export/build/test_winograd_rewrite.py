@@ -10,7 +10,7 @@ import pytest
 
 from export.build.winograd.rewrite import rewritten
 from tests.support.int8_operators import Qdq, answer
-from zoo.engines.backend import backend_class
+from zoo.engines.registry import backend_class
 from zoo.errors import InputError
 from zoo.graphs.index import to_bytes
 

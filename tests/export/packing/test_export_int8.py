@@ -19,7 +19,7 @@ from export.packing.quantise.quantize import FLAVOURS, quantise, statistics
 from export.packing.quantise.sensitive import attempts
 from export.packing.source import TorchSource
 from tests.support.pictures import CLASSES, picture
-from zoo.engines.backend import backend_class
+from zoo.engines.registry import backend_class
 from zoo.errors import EnvironmentProblem, InputError, VerdictError
 from zoo.graphs.model import count, weights
 from zoo.graphs.qdq import join, stranded

@@ -1,4 +1,4 @@
-"""ONNX Runtime's CUDA provider at work: a stream of its own, buffers that stay, a CUDA graph for each batch size.
+"""ONNX Runtime's CUDA provider: how its sessions are opened, and what they contribute to a `CudaLane`.
 
 The tests have a stand-in with the real library's surface; docs/cuda.md says what ran on a GPU.
 """
@@ -8,27 +8,20 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import threading
-import weakref
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from zoo.engines.cuda import Buffer, cuda_runtime, done, event_seconds, this_gpu
+from zoo.engines.cuda import CudaBuffer, CudaStream, this_gpu
+from zoo.engines.cuda_lane import BATCH_SIZES, CudaLane, Prepared
 from zoo.engines.onnxruntime.session import CUDA, library, open_session, session_options
-from zoo.errors import EnvironmentProblem, InputError
+from zoo.errors import EnvironmentProblem
 
-# Batch sizes with a CUDA graph. It belongs to the session for good, with the buffers that it was recorded with.
-GRAPHS = 16
-LOOSE = 4  # batch sizes without one whose buffers are kept
 NAMED = 3  # nodes that a line names
-UNRECORDED = "cannot use the graph capture feature"  # what the library says
-NEVER_RECORD = "-1"  # as ONNX Runtime calls it
+NOT_CAPTURED = "cannot use the graph capture feature"  # what the library says
+NO_GRAPH = "-1"  # as ONNX Runtime numbers it
 
 SETTINGS = {
     "cudnn_conv_algo_search": "EXHAUSTIVE",  # every algorithm that cuDNN has is timed, once for each shape
@@ -40,124 +33,87 @@ SETTINGS = {
 log = logging.getLogger("zoo.onnxruntime")
 
 
-@dataclass(frozen=True)
-class _Lane:
-    """One batch size: its buffers, what binds them to the graph, and how it is run. `free` gives the memory back."""
-
-    images: Buffer
-    answers: Buffer
-    binding: Any
-    options: Any
-    recorded: bool
-    free: ExitStack
-
-
 class CudaSession:
-    """One session on one GPU. Callers wait for each other: a GPU computes one batch at a time anyway."""
+    """One session on one GPU, in a lane of its own. Callers wait for each other."""
 
     def __init__(self, graph: Path, threads: int, number: int, *, cuda_graph: bool) -> None:
         """Raises `EnvironmentProblem` for a GPU that is not there, for a node that the provider cannot compute, and
         where it does not do what it was told.
         """
-        self._cudart, self._number, self._record = cuda_runtime(), number, cuda_graph
         gpu = this_gpu(number)
-        self._turn = threading.Lock()
-        self._lanes: dict[int, _Lane] = {}
-        self._held: dict[str, Any] = {}
-        done(self._cudart.cudaSetDevice(number))
         with ExitStack() as stack:
-            self._stream = done(self._cudart.cudaStreamCreateWithFlags(self._cudart.cudaStreamNonBlocking))
-            stack.callback(self._cudart.cudaStreamDestroy, self._stream)
+            stream = CudaStream(number, stack)
             settings = {
                 **SETTINGS,
                 "device_id": str(number),
                 "enable_cuda_graph": str(int(cuda_graph)),
-                "user_compute_stream": str(int(self._stream)),
+                "user_compute_stream": str(int(stream.handle)),
             }
             _find_libraries()
-            self._held["session"], settings, shapes = _open(graph, threads, settings)
-            stack.callback(self._held.clear)  # a session ends before its stream does
-            _check(self._session, settings, shapes)
-            source, target = self._session.get_inputs()[0], self._session.get_outputs()[0]
-            self._input, self._output = source.name, target.name
-            self._shape, self._size = tuple(source.shape[1:]), target.shape[1]
-            if not all(isinstance(side, int) for side in (*self._shape, self._size)):
-                raise EnvironmentProblem(f"{graph.name} does not say how large its answers are: buffers need to know")
-            stack.callback(_drop, self._lanes)
-            stack.callback(self._cudart.cudaStreamSynchronize, self._stream)  # an error may have left work behind
-            self._free = weakref.finalize(self, stack.pop_all().close)  # now, or when Python forgets the object
+            session, settings, shapes = _open(graph, threads, settings)
+            program = _Bound(session, graph.name, stream, number, cuda_graph=cuda_graph)
+            del session
+            stack.callback(program.forget)  # a session ends before its stream does
+            program.check(settings, shapes)
+            self._lane = CudaLane(stream, program, stack)
+        self.run, self.compute_seconds, self.close = self._lane.run, self._lane.compute_seconds, self._lane.close
         stated = {key: settings[key] for key in (*SETTINGS, "enable_cuda_graph")}
         self.about: dict[str, Any] = {"gpu": gpu.name, "options": stated}
         if shapes:
             self.about["shapes_on_cpu"] = _listed(shapes)
-            log.warning("%s: recorded without NHWC, for the CPU computes shapes: %s", graph.name, _listed(shapes))
+            log.warning("%s: captured without NHWC, for the CPU computes shapes: %s", graph.name, _listed(shapes))
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 [N, H, W, 3] in, float32 [N, size] out, through page-locked memory."""
-        with self._turn:
-            lane = self._upload(images)
-            self._session.run_with_iobinding(lane.binding, lane.options)
-            lane.answers.download(len(images), self._stream)
-            done(self._cudart.cudaStreamSynchronize(self._stream))
-            return np.array(lane.answers.host)
 
-    def compute_seconds(
-        self, images: npt.NDArray[np.uint8], times: int, before: Callable[[], object] | None = None
-    ) -> list[float]:
-        """What the GPU takes for these images, `times` times: input and output in its memory, measured by CUDA's
-        events. Without a CUDA graph, the gaps between launches are a part of it.
-        """
-        with self._turn:
-            lane = self._upload(images)
+class _Bound:
+    """A session as a `Program`: memory is bound to it for each batch size.
 
-            def launch() -> None:
-                self._session.run_with_iobinding(lane.binding, lane.options)
+    The library captures CUDA graphs by itself, in the first run that names one, and keeps each for as long as the
+    session lives, with the memory that it was captured with.
+    """
 
-            launch()  # algorithms are chosen, the graph is recorded
-            done(self._cudart.cudaStreamSynchronize(self._stream))
-            return event_seconds(self._stream, launch, times, before)
+    def __init__(self, session: Any, name: str, stream: CudaStream, number: int, *, cuda_graph: bool) -> None:
+        self._held, self._name, self._stream, self._number = {"session": session}, name, stream, number
+        self._most = BATCH_SIZES if cuda_graph else 0
+        self._graphs = 0
 
-    @property
-    def _session(self) -> Any:
-        return self._held["session"]
+    def forget(self) -> None:
+        """Let the session go."""
+        self._held.clear()
 
-    def close(self) -> None:
-        """Give the GPU's memory back now. The engine cannot be used afterwards."""
-        with self._turn:
-            self._free()
+    def check(self, settings: dict[str, str], shapes: list[str]) -> None:
+        """Raise `EnvironmentProblem` where the session is not what was asked for, or cannot be given memory."""
+        session = self._held["session"]
+        _check(session, settings, shapes)
+        source, target = session.get_inputs()[0], session.get_outputs()[0]
+        self._input, self._output = source.name, target.name
+        self._size = target.shape[1]
+        if not all(isinstance(side, int) for side in (*source.shape[1:], self._size)):
+            raise EnvironmentProblem(f"{self._name} does not say how large its output is: buffers need to know")
 
-    def _upload(self, images: npt.NDArray[np.uint8]) -> _Lane:
-        if not self._free.alive:
-            raise InputError("this engine was closed")
-        done(self._cudart.cudaSetDevice(self._number))  # a setting of each calling thread
-        rows = len(images)
-        lane = self._lanes.get(rows) or self._lane(rows)
-        lane.images.host[:] = images
-        lane.images.upload(rows, self._stream)
-        return lane
+    def rows(self, count: int) -> int:
+        """As many as there are: the graph takes any number."""
+        return count
 
-    def _lane(self, rows: int) -> _Lane:
-        """Buffers and binding for a batch of `rows`. A graph replays the very addresses that it was recorded with, so
-        that its lane stays; of the others the oldest one makes room.
-        """
-        loose = [count for count, lane in self._lanes.items() if not lane.recorded]
-        recorded = len(self._lanes) - len(loose)
-        record = self._record and recorded < GRAPHS
-        if not record and len(loose) >= LOOSE:
-            self._lanes.pop(loose[0]).free.close()
-        with ExitStack() as stack:
-            images = Buffer((rows, *self._shape), np.uint8, stack)
-            answers = Buffer((rows, self._size), np.float32, stack)
-            binding = self._session.io_binding()
-            there = "cuda", self._number
-            binding.bind_input(self._input, *there, np.uint8, images.host.shape, images.device)
-            binding.bind_output(self._output, *there, np.float32, answers.host.shape, answers.device)
-            options = library().RunOptions()
-            options.add_run_config_entry("gpu_graph_id", str(recorded + 1) if record else NEVER_RECORD)
-            # The stream is ours, and so is the wait for it: after the copy back, not before.
-            options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-            self._lanes[rows] = _Lane(images, answers, binding, options, record, stack.pop_all())
-        return self._lanes[rows]
+    def prepare(self, shape: tuple[int, ...], stack: ExitStack) -> Prepared:
+        """Memory for images of this shape, and for what comes of them, bound to the session."""
+        images = CudaBuffer(shape, np.uint8, self._stream, stack)
+        logits = CudaBuffer((shape[0], self._size), np.float32, self._stream, stack)
+        binding = self._held["session"].io_binding()
+        place = "cuda", self._number
+        binding.bind_input(self._input, *place, np.uint8, images.host.shape, images.device)
+        binding.bind_output(self._output, *place, np.float32, logits.host.shape, logits.device)
+        options = library().RunOptions()
+        captured = self._graphs < self._most
+        self._graphs += captured
+        options.add_run_config_entry("gpu_graph_id", str(self._graphs) if captured else NO_GRAPH)
+        # The stream is ours, and so is the wait for it: after the copy back, not before.
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        held = self._held
+
+        def launch() -> None:
+            held["session"].run_with_iobinding(binding, options)
+
+        return Prepared(images, logits, launch, capture=False, keep=captured)
 
 
 def _find_libraries() -> None:
@@ -173,21 +129,22 @@ def _open(graph: Path, threads: int, settings: dict[str, str]) -> tuple[Any, dic
     nothing else gives a CUDA graph.
 
     In NHWC the library shares the nodes out twice, and the second time a node that computes a shape goes to the GPU,
-    with a copy in front of it and one behind. Those cannot be recorded. Without NHWC such nodes stay on the CPU, and
-    the library records where they alone do: it refuses as soon as a tensor would be copied. A replay runs none of them.
+    with a copy in front of it and one behind. Those cannot be captured. Without NHWC such nodes stay on the CPU, and
+    the library captures where they alone do: it refuses as soon as a tensor would be copied. A replay runs none of
+    them.
     """
     try:
         return open_session(graph, _options(threads), CUDA, settings), settings, []
     except EnvironmentProblem as problem:
-        if not any(sign in str(problem) for sign in (UNRECORDED, "fallback to CPU EP has been explicitly disabled")):
+        if not any(sign in str(problem) for sign in (NOT_CAPTURED, "fallback to CPU EP has been explicitly disabled")):
             raise
-        recording, plain = settings["enable_cuda_graph"] == "1", {**settings, "prefer_nhwc": "0"}
+        capturing, plain = settings["enable_cuda_graph"] == "1", {**settings, "prefer_nhwc": "0"}
         try:
-            if recording:
+            if capturing:
                 session = _permissive(graph, threads, plain)
                 return session, plain, _elsewhere(session)
         except EnvironmentProblem as second:
-            if UNRECORDED not in str(second):
+            if NOT_CAPTURED not in str(second):
                 raise
         left = _elsewhere(_permissive(graph, threads, {**settings, "enable_cuda_graph": "0"}))
         why = f"the provider does not take {_listed(left)}" if left else "it has copies between CPU and GPU"
@@ -238,9 +195,3 @@ def _check(session: Any, settings: dict[str, str], shapes: list[str]) -> None:
             raise EnvironmentProblem(f"onnxruntime was asked for {key}={value} and uses {used.get(key)}")
     if not shapes and (elsewhere := _elsewhere(session)):
         raise EnvironmentProblem(f"onnxruntime was asked for {CUDA} and runs {_listed(elsewhere)} elsewhere")
-
-
-def _drop(lanes: dict[int, _Lane]) -> None:
-    while lanes:
-        _, lane = lanes.popitem()
-        lane.free.close()

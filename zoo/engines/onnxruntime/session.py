@@ -15,17 +15,17 @@ from zoo.errors import EnvironmentProblem, first_line, missing_package
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
-Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
-def answering(session: Any) -> Answer:
-    """A session as a function of the images."""
-    return partial(_answer, session, session.get_inputs()[0].name, [session.get_outputs()[0].name])
+def as_function(session: Any) -> Run:
+    """A session as a function: uint8 [N, H, W, 3] -> float32 [N, outputs]."""
+    return partial(_run, session, session.get_inputs()[0].name, [session.get_outputs()[0].name])
 
 
-def _answer(session: Any, source: str, targets: list[str], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    answer: npt.NDArray[np.float32] = session.run(targets, {source: images})[0]
-    return answer
+def _run(session: Any, source: str, targets: list[str], images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    logits: npt.NDArray[np.float32] = session.run(targets, {source: images})[0]
+    return logits
 
 
 def library() -> Any:

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from zoo.bundle import sidecar
 from zoo.bundle.sidecar import Processor, Sidecar
-from zoo.engines.backend import in_batches
+from zoo.engines.backend import Backend, Builder, Logits, Pixels, in_batches
 from zoo.engines.layers import LayerTime, profile_onnxruntime
-from zoo.engines.onnxruntime.session import CPU, answering, library, open_session, session_options
+from zoo.engines.onnxruntime.session import CPU, as_function, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, first_line
 from zoo.machine import cores, instructions
 from zoo.preprocess.libzoo import ops_library_path
@@ -29,11 +27,17 @@ PROCESSOR = Processor(name="x86-64 with AVX2", kind="x86-64-avx2", driver=None)
 NEEDED = ("avx2", "fma")
 
 
-class OnnxRuntimeWinograd:
+class OnnxRuntimeWinograd(Backend):
     """One inference session with our operators. `Session.run` is thread-safe, and so are they."""
 
-    name = NAME
-    layer_times: Callable[[npt.NDArray[np.uint8], int], list[LayerTime]]
+    name, library = NAME, "onnxruntime"
+    devices = ("cpu",)
+    graphs = ("int8",)
+    in_libzoo = True
+    builder = Builder(
+        maker="export.build.winograd.build:build_requested", precisions=MappingProxyType({"cpu": ("int8",)})
+    )
+    layer_times: Callable[[Pixels, int], list[LayerTime]]
 
     def __init__(
         self,
@@ -59,10 +63,10 @@ class OnnxRuntimeWinograd:
         except Exception as error:  # whatever the loader or the library says
             raise EnvironmentProblem(f"onnxruntime cannot load {operators}: {first_line(error)}") from error
         session = open_session(rewritten, options, CPU, {})
-        self._run = answering(session)
+        self._run = as_function(session)
         self.layer_times = partial(profile_onnxruntime, session, rewritten, operators=operators)
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than it was built for go in several batches."""
         return in_batches(self._run, images, self.about.batch[2])
 

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from zoo.bundle import sidecar
 from zoo.bundle.sidecar import Processor, Sidecar
-from zoo.engines.backend import in_batches
-from zoo.engines.cuda import this_gpu
+from zoo.engines.backend import Backend, Builder, Logits, Pixels, in_batches
+from zoo.engines.cuda import CudaStream, this_gpu
+from zoo.engines.cuda_lane import CudaLane
 from zoo.engines.tensorrt.plan import Plan
-from zoo.errors import EnvironmentProblem, InputError, missing_package
+from zoo.errors import EnvironmentProblem, InputError
 
 OLDEST, TOO_NEW = (10, 12), (12,)
 VERSION_COMPATIBLE, AMPERE_PLUS = "VERSION_COMPATIBLE", "AMPERE_PLUS"  # as the sidecar names them
 AMPERE = (8, 0)  # the oldest compute capability that a hardware-compatible plan runs on
 
 
-class TensorRt:
+class TensorRt(Backend):
     """One plan on the first GPU. Callers wait for each other: a GPU computes one batch at a time anyway."""
 
-    name = "tensorrt"
+    name, library, extra = "tensorrt", "tensorrt", "tensorrt"
+    devices = ("cuda",)
+    # int8s has signed activations, as TensorRT wants them.
+    usual = MappingProxyType({"cuda": ("fp32", "fp16", "int8s")})
+    replays = "always"
+    in_libzoo = True
+    builder = Builder(
+        maker="export.build.tensorrt.build:build_requested",
+        precisions=MappingProxyType({"cuda": ("fp16", "int8", "fp32")}),
+        synonyms=("int8s",),  # of int8, which here means the graph with signed activations
+        options=("hardware_compatible", "version_compatible", "plan_ratio"),
+        extra="export,tensorrt",
+    )
     threads = 1  # the host only launches
-    cuda_graph = True  # one for each batch size, recorded when it first comes
+    cuda_graph = True  # one for each batch size, captured when it first comes
 
     def __init__(
         self,
@@ -58,37 +69,26 @@ class TensorRt:
         self.device = device
         plan = sidecar.artefact(folder, self.about).read_bytes()
         self._log = logger(trt)  # TensorRT keeps a bare pointer to it
-        self._plan = Plan(trt, self._log, plan, host_code=VERSION_COMPATIBLE in self.about.settings["flags"])
-        self._turn = threading.Lock()
+        with ExitStack() as stack:
+            stream = CudaStream(0, stack)
+            host_code = VERSION_COMPATIBLE in self.about.settings["flags"]
+            self._plan = Plan(trt, self._log, plan, stream, stack, host_code=host_code)
+            self._lane = CudaLane(stream, self._plan, stack)
         self._version = trt.__version__
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the profile takes go in several batches."""
-        with self._turn:
-            self._open()
-            return in_batches(self._plan.answer, images, self._plan.batch[2])
+        return in_batches(self._lane.run, images, self._plan.batch[2])
 
-    def compute_seconds(
-        self, images: npt.NDArray[np.uint8], times: int, before: Callable[[], object] | None = None
-    ) -> list[float]:
-        """GPU time of each of `times` runs, copies apart: the scope `compute`. `run` as a whole is the scope `call`.
-
-        `before` is called ahead of each run, when the GPU is idle, and is not timed.
-        """
+    def compute_seconds(self, images: Pixels, times: int, before: Callable[[], object] | None = None) -> list[float]:
+        """See `Timed`. `InputError` for more images than the plan takes at a time."""
         if len(images) > self._plan.batch[2]:
             raise InputError(f"the plan takes {self._plan.batch[2]} images at a time, not {len(images)}")
-        with self._turn:
-            self._open()
-            return self._plan.compute_seconds(images, times, before)
+        return self._lane.compute_seconds(images, times, before)
 
     def close(self) -> None:
         """Give the GPU's memory back now. The engine cannot be used afterwards."""
-        with self._turn:
-            self._plan.free()
-
-    def _open(self) -> None:
-        if not self._plan.free.alive:
-            raise InputError("this engine was closed")
+        self._lane.close()
 
     def versions(self) -> dict[str, Any]:
         """TensorRT's version, the GPU, and what was proven of the plan's precision."""
@@ -106,7 +106,7 @@ def library() -> Any:
     try:
         import tensorrt
     except ImportError:
-        raise missing_package("tensorrt", "tensorrt", "the tensorrt backend") from None
+        raise TensorRt.missing() from None
     if not OLDEST <= version(tensorrt.__version__) < TOO_NEW:
         raise EnvironmentProblem(f"TensorRT {tensorrt.__version__} is not known here: install >= 10.12, < 12")
     return tensorrt

@@ -6,28 +6,41 @@ import hashlib
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from zoo.bundle import sidecar
 from zoo.bundle.sidecar import Processor, Sidecar
-from zoo.engines.backend import in_batches
+from zoo.engines.backend import Backend, Builder, Device, Logits, Pixels, in_batches
 from zoo.engines.cuda import gpu_number
-from zoo.errors import EnvironmentProblem, InputError, first_line, missing_package
+from zoo.errors import EnvironmentProblem, InputError, first_line
 from zoo.machine import cores, cpu_model, instructions
 
 if TYPE_CHECKING:
-    from zoo.engines.torch.lanes import Lanes
+    from zoo.engines.cuda_lane import CudaLane
 
 
-class AotInductor:
-    """One loaded package. The package locks itself, so that callers on several threads wait for each other."""
+class AotInductor(Backend):
+    """One loaded package. The package locks itself, so that callers on several threads wait for each other.
 
-    name = "aotinductor"
-    # GPU time of each of so many runs on those images, copies apart: the scope `compute`. Only on a GPU.
-    compute_seconds: Callable[[npt.NDArray[np.uint8], int], list[float]]
+    `Timed` and `Closable` on a GPU alone.
+    """
+
+    name, library, extra = "aotinductor", "torch", "train"
+    devices: ClassVar[tuple[Device, ...]] = ("cpu", "cuda")
+    executions = MappingProxyType({"bf16": "fp32"})
+    replays = "when asked"
+    builder: ClassVar[Builder] = Builder(
+        maker="export.build.aotinductor:build_requested",
+        # Many layers have no fp16 kernel on a CPU.
+        precisions=MappingProxyType({"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}),
+        options=("checkpoint",),
+        extra="train,export",
+    )
+    compute_seconds: Callable[..., list[float]]
+    close: Callable[[], None]
 
     def __init__(
         self,
@@ -40,7 +53,7 @@ class AotInductor:
         cuda_graph: bool = False,
     ) -> None:
         """`built`: folder and sidecar of a package that is not yet in its place beside the graph. `cuda_graph`: on a
-        GPU, record the launches for each batch size once and replay them.
+        GPU, capture the launches for each batch size once and replay them.
         """
         torch = library()
         here = this_processor(device)
@@ -56,7 +69,7 @@ class AotInductor:
         )
         package = sidecar.artefact(folder, self.about)
         self._torch, self.device = torch, device
-        self.threads = threads or cores()
+        self.threads, self.cuda_graph = threads or cores(), cuda_graph
         try:
             # A package that may be run by several threads at once keeps events between them: no graph can hold those.
             self._model = torch._inductor.aoti_load_package(
@@ -65,28 +78,25 @@ class AotInductor:
         except (RuntimeError, OSError) as error:
             reason = first_line(error)
             raise EnvironmentProblem(f"torch cannot load {package.name}: {reason}") from error
-        self._lanes: Lanes | None = None
+        self._lane: CudaLane | None = None
         if number is not None:
-            from zoo.engines.torch.lanes import Lanes
+            from zoo.engines.torch.cuda import lane
 
-            self._lanes = Lanes(self._model, torch.device("cuda", number), torch.cuda, record=cuda_graph)
-            self.compute_seconds = self._lanes.compute_seconds
+            self._lane = lane(self._model, torch.device("cuda", number), torch.cuda, cuda_graph=cuda_graph)
+            self.compute_seconds, self.close = self._lane.compute_seconds, self._lane.close
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the package takes go in several batches."""
-        return in_batches(self._answer, images, self.about.batch[2])
+        return in_batches(self._run_on_the_cpu if self._lane is None else self._lane.run, images, self.about.batch[2])
 
-    def _answer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        if self._lanes is not None:
-            return self._lanes.run(images)
+    def _run_on_the_cpu(self, images: Pixels) -> Logits:
         torch = self._torch
         if torch.get_num_threads() != self.threads:  # a setting of each calling thread, not of the package
             torch.set_num_threads(self.threads)
         pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # read-only ones are copied
         with torch.inference_mode():
-            answers = self._model(pixels)
-        found: npt.NDArray[np.float32] = answers.numpy()
-        return found
+            logits: Logits = self._model(pixels).numpy()
+        return logits
 
     def versions(self) -> dict[str, Any]:
         """Torch's version and the processor that the package was compiled for."""
@@ -97,6 +107,14 @@ class AotInductorFused(AotInductor):
     """The same, of a package whose layers were fused into kernels of our own before it was compiled: cuda, fp16."""
 
     name = "aotinductor-fused"
+    devices = ("cuda",)
+    executions = MappingProxyType({})
+    builder = Builder(
+        maker="export.build.aotinductor:build_requested",
+        precisions=MappingProxyType({"cuda": ("fp16",)}),  # the kernels are for a GPU's tensor cores
+        options=("checkpoint",),
+        extra="train,export",
+    )
 
 
 def library() -> Any:
@@ -105,7 +123,7 @@ def library() -> Any:
         import torch
         import torch._inductor
     except ImportError:
-        raise missing_package("torch", "train", "the aotinductor backend") from None
+        raise AotInductor.missing() from None
     return torch
 
 

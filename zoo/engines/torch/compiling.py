@@ -10,7 +10,7 @@ import torch
 from zoo.errors import EnvironmentProblem, first_line
 
 # reduce-overhead replays CUDA graphs; max-autotune does so too, and tries every kernel that it knows. graph is default
-# inside of a step that is recorded as a whole (`zoo.learn.train.cuda_graph_step`).
+# inside of a step that is captured as a whole (`zoo.learn.train.cuda_graph_step`).
 CompileMode = Literal["off", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "graph"]
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,9 +31,9 @@ def compiled(function: Callable[P, R], mode: CompileMode) -> Callable[P, R]:
 
     def call(*arguments: P.args, **named: P.kwargs) -> R:
         try:
-            answer: R = fast(*arguments, **named)
+            result: R = fast(*arguments, **named)
         except TorchDynamoException as error:
             raise EnvironmentProblem(f"torch.compile does not work here: {first_line(error)}") from error
-        return answer
+        return result
 
     return call

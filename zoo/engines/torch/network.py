@@ -1,4 +1,4 @@
-"""A trained network made ready to answer: torch, eager or compiled, on the CPU or on a GPU, with a backend's signature.
+"""A network of torch's made ready to run, eager or compiled, on the CPU or on a GPU: a `Runnable` like a backend.
 
 There is one preparation for all who run a network by torch. The tests have a stand-in for torch's CUDA calls, and run
 on a GPU where there is one.
@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from zoo.engines.backend import Logits, Pixels
 from zoo.engines.cuda import gpu_number
 from zoo.engines.torch.compiling import compiled
-from zoo.engines.torch.lanes import Lanes
+from zoo.engines.torch.cuda import lane
 from zoo.errors import EnvironmentProblem, InputError
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -44,16 +43,18 @@ class Edges(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float32 [N, 3, H, W] -> float32 [N, outputs]."""
-        answers: Tensor = self.network(x.to(self.dtype))
-        if answers.dtype != self.dtype:
-            raise EnvironmentProblem(f"torch was asked for {self.dtype} and answers in {answers.dtype}")
-        return answers.float()
+        logits: Tensor = self.network(x.to(self.dtype))
+        if logits.dtype != self.dtype:
+            raise EnvironmentProblem(f"torch was asked for {self.dtype} and answers in {logits.dtype}")
+        return logits.float()
 
 
 class Served:
-    """A network that answers. It is called as a backend, but takes no graph: a bundle has no torch module."""
+    """A network that runs. `Runnable` like a backend, which it is not: it takes no graph, for a bundle has no torch
+    module. `Timed` on a GPU alone.
+    """
 
-    compute_seconds: Callable[..., list[float]]  # only on a GPU
+    compute_seconds: Callable[..., list[float]]
 
     def __init__(
         self,
@@ -65,8 +66,8 @@ class Served:
         threads: int | None = None,
         cuda_graph: bool = False,
     ) -> None:
-        """`network`: uint8 [N, H, W, 3] -> answers, as `checkpoint.load` gives it. It is converted and moved, not
-        copied. Number of threads and TF32 are settings of the whole process in torch.
+        """`network`: uint8 [N, H, W, 3] -> logits [N, outputs], as `checkpoint.load` gives it. It is converted and
+        moved, not copied. Number of threads and TF32 are settings of the whole process in torch.
         """
         number = gpu_number(device)
         if device != "cpu" and number is None:
@@ -87,28 +88,28 @@ class Served:
         forward = module.forward
         if compile:
             forward = _compiled(forward, on_gpu=number is not None)
-        self._graph = cuda_graph
+        self.cuda_graph = cuda_graph
         if number is None:
             self._forward = forward
             self.run = self._on_the_cpu
         else:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32
             torch.backends.cudnn.benchmark = True  # each shape by the algorithm that is fastest for it
-            lanes = Lanes(forward, place, torch.cuda, record=cuda_graph)
-            self.run, self.compute_seconds = lanes.run, lanes.compute_seconds
+            on_gpu = lane(forward, place, torch.cuda, cuda_graph=cuda_graph)
+            self.run, self.compute_seconds = on_gpu.run, on_gpu.compute_seconds
 
-    def _on_the_cpu(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _on_the_cpu(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
         with torch.inference_mode():
-            answer: npt.NDArray[np.float32] = self._forward(torch.from_numpy(images)).float().numpy()
-        return answer
+            logits: Logits = self._forward(torch.from_numpy(images)).float().numpy()
+        return logits
 
     def versions(self) -> dict[str, Any]:
         """Torch's version, and on a GPU the one of CUDA, its name and whether launches are replayed."""
         if self.device == "cpu":
             return {"torch": torch.__version__}
         gpu = torch.cuda.get_device_name(self.device)
-        return {"torch": torch.__version__, "cuda": torch.version.cuda, "gpu": gpu, "cuda_graph": self._graph}
+        return {"torch": torch.__version__, "cuda": torch.version.cuda, "gpu": gpu, "cuda_graph": self.cuda_graph}
 
 
 def _prepared(network: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -116,8 +117,9 @@ def _prepared(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     if dtype != torch.float32:
         if not isinstance(network, HasNormalisation):
             raise InputError(f"{type(network).__name__} has no normalisation of its own that could stay in fp32")
-        network = network.around(Edges(network.network, dtype))
-        wrong = {weight.dtype for weight in network.network.parameters()} - {dtype}
+        inner = Edges(network.network, dtype)
+        network = network.around(inner)
+        wrong = {weight.dtype for weight in inner.parameters()} - {dtype}
         if wrong:
             raise EnvironmentProblem(f"torch was asked for {dtype} and has weights in {wrong}")
     prepared: nn.Module = network.to(memory_format=torch.channels_last)
@@ -129,5 +131,5 @@ def _compiled(forward: Any, *, on_gpu: bool) -> Any:
     import torch._inductor.config as inductor
 
     inductor.freezing = True
-    # CUDA graphs are recorded here, where they can be left out and where their buffers are known.
+    # CUDA graphs are captured by the lane, where they can be left out and where their buffers are known.
     return compiled(forward, "max-autotune-no-cudagraphs" if on_gpu else "default")
