@@ -9,7 +9,7 @@ it is compiled and the package afterwards.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -61,12 +61,13 @@ def build(
     Raises `InputError` when the checkpoint is not the one of the bundle and when nothing in it can be fused,
     `EnvironmentProblem` when torch's compiler does not work here (it needs a C++ compiler).
     """
-    builds: Mapping[str, Sequence[Executed]] = {**KINDS[backend].builder.precisions}
-    if device not in builds:
+    builds = KINDS[backend].builder.precisions
+    there = next((names for kind, names in builds.items() if kind == device), None)
+    if there is None:
         raise InputError(f"{backend} builds for {' and '.join(builds)}, not for device '{device}'")
-    chosen = next((name for name in builds[device] if name == precision), None)
+    chosen = next((name for name in there if name == precision), None)
     if chosen is None:
-        raise InputError(f"{backend} builds {', '.join(builds[device])} for {device}, not {precision}")
+        raise InputError(f"{backend} builds {', '.join(there)} for {device}, not {precision}")
     check_batch(batch, bundle)
     path = checkpoint.find(source)
     known = bundle.manifest.provenance.get("checkpoint_sha256")
