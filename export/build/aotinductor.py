@@ -8,9 +8,6 @@ it is compiled and the package afterwards.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -34,6 +31,7 @@ from zoo.models import checkpoint
 from zoo.models.evaluate import evaluate
 from zoo.models.normalisation import Normalised
 from zoo.progress import track
+from zoo.quiet import quiet
 
 BATCH = (1, 8, 32)
 PLAIN = AotInductor.name
@@ -192,21 +190,10 @@ class _Maker:
         count = torch.export.Dim("batch", min=1, max=max(2, most))
         try:
             settings = SETTINGS[self._device] if self._backend == PLAIN else {}
-            with torch.no_grad(), _quiet():
+            # Torch warns that it finds no CUDA toolkit, also where nothing is compiled for a GPU.
+            with torch.no_grad(), quiet("torch.utils.cpp_extension"):
                 program = torch.export.export(module, (example,), dynamic_shapes=({0: count},))
                 library()._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
         except Exception as error:  # the exporter, the compiler and g++ each raise their own
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise EnvironmentProblem(f"torch cannot compile {self._bundle.manifest.name} here: {reason}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Torch warns that it finds no CUDA toolkit, also where nothing is compiled for a GPU."""
-    logger = logging.getLogger("torch.utils.cpp_extension")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -16,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.errors import InputError, ZooError, first_line
 from zoo.graphs.model import opset, strip
+from zoo.quiet import quiet
 
 OPSET = 20  # the exporter's own default; IR 10, read by ONNX Runtime >= 1.17, OpenVINO >= 2024, TensorRT >= 10
 MAX_BATCH = 1024
@@ -40,7 +37,8 @@ def to_onnx(
     refuse_training(module, name)
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     try:
-        with _quiet(), _PlainPools():
+        # The exporter prints its progress and logs per operator; what matters of it is checked afterwards.
+        with quiet("torch.onnx", printing=True, warning=True), _PlainPools():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -95,17 +93,3 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter prints its progress and logs per operator; what matters of it is checked afterwards."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

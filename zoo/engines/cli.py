@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from zoo.engines.registry import BACKENDS
 from zoo.errors import InputError, VerdictError
 
 app = typer.Typer()
@@ -15,10 +16,7 @@ app = typer.Typer()
 BundlePath = Annotated[Path, typer.Argument(help="A bundle: NAME.zoo.")]
 BackendName = Annotated[
     str,
-    typer.Option(
-        help="onnxruntime, openvino, tensorrt, aotinductor, aotinductor-fused, onnxruntime-winograd; several in order "
-        "of preference: a,b."
-    ),
+    typer.Option(help=f"{', '.join(BACKENDS)}; several in order of preference: a,b."),
 ]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +15,7 @@ from zoo.engines.onnxruntime.session import library
 from zoo.errors import InputError
 from zoo.graphs.qdq import join
 from zoo.preprocess import Pixels
+from zoo.quiet import quiet
 
 QUANTISED = ["Conv", "Clip", "Relu", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool"]
 
@@ -72,7 +70,8 @@ def quantise(
     source = onnx.shape_inference.infer_shapes(model)
     add_infer_metadata(source)  # or the quantiser does it again, through a file
     measured = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
-    with _quiet():
+    # The quantiser warns through the root logger, and prints.
+    with quiet("", printing=True):
         quantiser = QDQQuantizer(
             source,
             per_channel=True,
@@ -106,16 +105,3 @@ def _activations(model: onnx.ModelProto) -> list[str]:
         name for node in inferred.node if node.op_type in QUANTISED for name in (*node.input, *node.output) if name
     ]
     return [name for name in dict.fromkeys(names) if name in floats and name not in stored]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser warns through the root logger, and prints."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        root.setLevel(level)

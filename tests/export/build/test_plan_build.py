@@ -6,12 +6,8 @@ Answers are real: a fake plan holds the graph and ONNX Runtime computes it. What
 from __future__ import annotations
 
 import gc
-import json
-import os
 import shutil
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,34 +19,14 @@ from export.build.tensorrt.compiler import Options
 from export.packing.sources.checkpoint import pack_checkpoint
 from tests.support import fake_tensorrt
 from tests.support.fake_cuda import Gpu
-from tests.support.fake_tensorrt import SURFACE, World
+from tests.support.fake_tensorrt import World
+from tests.support.plans import engine_folder, load, replace_graph
+from tests.support.tensorrt_surface import SURFACE
 from zoo.bundle import sidecar
 from zoo.engines import Bundle
 from zoo.errors import EnvironmentProblem, InputError, VerdictError
-from zoo.files import locked, sha256
 
 VERSIONS = tuple(SURFACE)
-
-
-@pytest.fixture
-def copy(bundle_path, tmp_path) -> Path:
-    return shutil.copytree(bundle_path, tmp_path / "a model ü.zoo")
-
-
-@pytest.fixture
-def world(monkeypatch, tmp_path) -> Iterator[World]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    world = World(Gpu(), "11.4.0.106")
-    fake_tensorrt.install(world, monkeypatch)
-    return world
-
-
-def engine_folder(bundle: Path, precision: str = "fp16", version: str = "11.4.0.106") -> Path:
-    return bundle / "engines" / f"tensorrt-{precision}-nvidia-test-gpu-{version}"
-
-
-def load(bundle: Path, precision: str = "fp16", backend: str = "tensorrt"):
-    return zoo.load(bundle, backend=backend, precision=precision, device="cuda")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -284,14 +260,6 @@ def test_a_hardware_compatible_plan_runs_on_other_gpus(copy, world):
         load(copy, "fp32")
 
 
-def replace_graph(bundle: Path, name: str, content: bytes) -> None:
-    """Another graph, and the manifest knows it."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    (bundle / name).write_bytes(content)
-    manifest["files"][name] = {"sha256": sha256(bundle / name), "bytes": len(content)}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
-
-
 def test_a_plan_of_an_older_graph_is_stale(copy, world):
     build(Bundle.open(copy), "fp32")
     graph = copy / "model.fp32.onnx"
@@ -300,67 +268,6 @@ def test_a_plan_of_an_older_graph_is_stale(copy, world):
         load(copy, "fp32")
     assert build(Bundle.open(copy), "fp32")[1] is True
     load(copy, "fp32")
-
-
-def test_ctrl_c_stops_the_build_and_leaves_what_was_there(copy, world):
-    build(Bundle.open(copy), "fp32")
-    before = {path: path.read_bytes() for path in engine_folder(copy, "fp32").iterdir()}
-    seen: list[int] = []
-
-    def interrupt(step: int) -> None:
-        seen.append(step)
-        if step == 1:
-            import signal
-            import time
-
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.3)  # TensorRT goes on until its monitor says no
-
-    world.at_step = interrupt
-    with pytest.raises(KeyboardInterrupt):
-        build(Bundle.open(copy), "fp32", Options((1, 1, 1)))
-    assert seen == [0, 1]
-    assert {path: path.read_bytes() for path in engine_folder(copy, "fp32").iterdir()} == before
-    assert [path.name for path in (copy / "engines").iterdir() if path.name.endswith(".tmp")] == []
-    world.at_step = lambda step: None
-    load(copy, "fp32")
-
-
-def test_a_full_disk_leaves_what_was_there(copy, world, monkeypatch):
-    build(Bundle.open(copy), "fp32")
-    before = (engine_folder(copy, "fp32") / "sidecar.json").read_bytes()
-    write = Path.write_bytes
-
-    def full(path: Path, data: bytes) -> int:
-        if path.name == "engine.plan":
-            write(path, data[: len(data) // 2])
-            raise OSError(28, "No space left on device", str(path))
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        build(Bundle.open(copy), "fp32", Options((1, 1, 1)))
-    assert (engine_folder(copy, "fp32") / "sidecar.json").read_bytes() == before
-    load(copy, "fp32")
-
-
-def test_two_builds_of_one_engine_make_one(copy, world, capsys):
-    """The second waits for the first, and then finds what it wanted. Locks are between processes, or open files."""
-    started, results = threading.Event(), []
-
-    def slow(step: int) -> None:
-        started.set()
-
-    world.at_step = slow
-    with locked(copy / "engines" / f".{engine_folder(copy, 'fp32').name}.lock", waiting=lambda: None):
-        other = threading.Thread(target=lambda: results.append(build(Bundle.open(copy), "fp32")))
-        other.start()
-        assert not started.wait(0.2)  # it waits outside
-    results.append(build(Bundle.open(copy), "fp32"))
-    other.join()
-    assert sorted(built for _, built in results) == [False, True]
-    assert world.builds == 1
-    assert "another process builds tensorrt-fp32-nvidia-test-gpu-11.4.0.106" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from zoo.learn.train.ema import Ema
 from zoo.learn.train.learner import Learner
 from zoo.models.checkpoint import LAST
 from zoo.progress import Advance, track
+from zoo.quiet import quiet
 
 # Steps whose losses are read together: reading a number back from a GPU waits for all that is queued there, and one
 # wait in so many steps costs no time that can be measured.
@@ -118,7 +116,8 @@ def fit(
         callbacks.insert(0, Ema(settings.ema))
     if settings.patience:
         callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
-    with _quiet():
+    # Workers, intervals and folders were chosen here: no advice on them, and no advertisements.
+    with quiet("lightning.pytorch", warning=True):
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             accelerator="auto",
@@ -149,20 +148,6 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return trainer.current_epoch
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No advice of Lightning's on workers, intervals and folders, which were chosen here, and no advertisements."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _precision(settings: Training) -> Any:
