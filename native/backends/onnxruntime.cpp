@@ -9,8 +9,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "onnxruntime_source.hpp"
-#include "runtime_library.hpp"
+#include "backends/onnxruntime_source.hpp"
+#include "backends/runtime_library.hpp"
 
 namespace {
 

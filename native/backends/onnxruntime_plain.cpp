@@ -1,5 +1,5 @@
 // The plug-in `onnxruntime`: a bundle's graph as it is.
-#include "onnxruntime_source.hpp"
+#include "backends/onnxruntime_source.hpp"
 
 namespace zoo_backend {
 

@@ -1,8 +1,8 @@
 // What the plug-ins that stand on ONNX Runtime differ in. Each is linked with one file that defines these.
 #pragma once
 
-#include "../src/file.hpp"
-#include "onnxruntime_table.hpp"
+#include "base/file.hpp"
+#include "onnxruntime/session_api.hpp"
 #include "zoo/backend.h"
 
 namespace zoo_backend {

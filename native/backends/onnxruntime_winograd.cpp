@@ -2,10 +2,10 @@
 #include <stdexcept>
 #include <string>
 
-#include "../ops/runtime.hpp"
-#include "../src/cpu.hpp"
-#include "onnxruntime_source.hpp"
-#include "sidecar.hpp"
+#include "onnxruntime/custom_op_api.hpp"
+#include "base/cpu.hpp"
+#include "backends/onnxruntime_source.hpp"
+#include "backends/sidecar.hpp"
 
 extern "C" zoo_ops::ort::Status* RegisterCustomOps(zoo_ops::ort::SessionOptions* options, const zoo_ops::ort::Base* base);
 

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "runtime_library.hpp"
+#include "backends/runtime_library.hpp"
 
 namespace {
 

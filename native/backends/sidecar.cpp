@@ -1,13 +1,13 @@
-#include "sidecar.hpp"
+#include "backends/sidecar.hpp"
 
 #include <dirent.h>
 
 #include <algorithm>
 #include <cstdlib>
 
-#include "../src/failure.hpp"
-#include "../src/json.hpp"
-#include "../src/sha256.hpp"
+#include "base/failure.hpp"
+#include "base/json.hpp"
+#include "base/sha256.hpp"
 
 namespace zoo_backend {
 

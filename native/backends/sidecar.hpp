@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../src/file.hpp"
+#include "base/file.hpp"
 #include "zoo/backend.h"
 
 namespace zoo_backend {

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <map>
 
-#include "../src/failure.hpp"
-#include "tensorrt_runtime.hpp"
+#include "base/failure.hpp"
+#include "backends/tensorrt_runtime.hpp"
 
 namespace {
 

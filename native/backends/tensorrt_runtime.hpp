@@ -9,8 +9,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "runtime_library.hpp"
-#include "sidecar.hpp"
+#include "backends/runtime_library.hpp"
+#include "backends/sidecar.hpp"
 
 namespace zoo_backend {
 

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "decode.hpp"
-#include "failure.hpp"
-#include "file.hpp"
-#include "framer.hpp"
-#include "resize.hpp"
+#include "decode/decode.hpp"
+#include "base/failure.hpp"
+#include "base/file.hpp"
+#include "preprocess/preprocessor.hpp"
+#include "resize/resize.hpp"
 
 using namespace zoo_impl;
 

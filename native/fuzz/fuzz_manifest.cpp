@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "failure.hpp"
-#include "json.hpp"
-#include "manifest.hpp"
-#include "vectors.hpp"
+#include "base/failure.hpp"
+#include "base/json.hpp"
+#include "bundle/manifest.hpp"
+#include "bundle/selftest_vectors.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

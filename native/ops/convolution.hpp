@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "parallel.hpp"
+#include "ops/parallel.hpp"
 
 namespace zoo_ops {
 

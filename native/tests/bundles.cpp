@@ -14,7 +14,7 @@
 // After <cstdio>: it uses FILE and size_t without including them.
 #include <jpeglib.h>
 
-#include "sha256.hpp"
+#include "base/sha256.hpp"
 
 Folder::Folder() {
   const char* base = std::getenv("TMPDIR");

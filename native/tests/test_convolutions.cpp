@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "convolution.hpp"
+#include "ops/convolution.hpp"
 
 using namespace zoo_ops;
 

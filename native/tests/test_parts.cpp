@@ -4,14 +4,14 @@
 
 #include "bundles.hpp"
 #include "check.hpp"
-#include "cpu.hpp"
-#include "decode.hpp"
-#include "failure.hpp"
-#include "framer.hpp"
-#include "json.hpp"
-#include "manifest.hpp"
-#include "resize.hpp"
-#include "sha256.hpp"
+#include "base/cpu.hpp"
+#include "decode/decode.hpp"
+#include "base/failure.hpp"
+#include "preprocess/preprocessor.hpp"
+#include "base/json.hpp"
+#include "bundle/manifest.hpp"
+#include "resize/resize.hpp"
+#include "base/sha256.hpp"
 
 using namespace zoo_impl;
 

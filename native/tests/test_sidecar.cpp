@@ -1,11 +1,11 @@
 // Built engines: which of them may be loaded here, and that nothing else is.
 #include <sys/stat.h>
 
-#include "../backends/sidecar.hpp"
+#include "backends/sidecar.hpp"
 #include "bundles.hpp"
 #include "check.hpp"
-#include "failure.hpp"
-#include "sha256.hpp"
+#include "base/failure.hpp"
+#include "base/sha256.hpp"
 
 using namespace zoo_backend;
 

@@ -1,0 +1,45 @@
+// Structs with struct_size in front: read what an older program has, refuse what only a newer one knows.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "base/failure.hpp"
+
+namespace zoo_impl {
+
+// A copy of *given in which members that an older program does not have are 0.
+template <typename Struct>
+Struct taken(const Struct* given, const char* name) {
+  if (given == nullptr) throw Failure(ZOO_E_ARGUMENT, std::string(name) + " is NULL");
+  size_t size = given->struct_size;
+  if (size < sizeof(size_t)) throw Failure(ZOO_E_ARGUMENT, std::string(name) + ".struct_size is not set");
+  if (size > sizeof(Struct))
+    throw Failure(ZOO_E_VERSION, std::string(name) + " is from a newer zoo.h than this library, " + zoo_version());
+  Struct copy{};
+  std::memcpy(&copy, given, size);
+  copy.struct_size = sizeof(Struct);
+  return copy;
+}
+
+// Write as much of `value` as the caller has room for; its struct_size stays as it was.
+template <typename Struct>
+void give(Struct* where, Struct value, const char* name) {
+  value.struct_size = taken(where, name).struct_size;
+  size_t size = where->struct_size;
+  std::memcpy(reinterpret_cast<char*>(where) + sizeof(size_t), reinterpret_cast<const char*>(&value) + sizeof(size_t),
+              size - sizeof(size_t));
+}
+
+// One line into the caller's error, cut to its size. NULL and sizes without room for text are fine.
+inline void say(zoo_error* error, const char* text) noexcept {
+  constexpr size_t start = offsetof(zoo_error, text);
+  if (error == nullptr || error->struct_size <= start) return;
+  size_t room = error->struct_size - start, length = std::min(std::strlen(text), room - 1);
+  char* where = reinterpret_cast<char*>(error) + start;
+  std::memcpy(where, text, length);
+  where[length] = '\0';
+}
+
+}  // namespace zoo_impl
