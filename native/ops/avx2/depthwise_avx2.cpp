@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/avx2/requantize_avx2.hpp"
+#include <immintrin.h>
+
+#include "ops/avx2/kernels_avx2.hpp"
+#include "ops/requantize.hpp"
 
 namespace zoo_ops {
 namespace {
@@ -149,15 +152,15 @@ class Depthwise : public Convolution {
         zero_(layer.x_zero),
         width_(channels_ >= kWide ? kWide : kPanel),
         compute_(choose()) {
-    Finish finish(layer);
-    finish.subtract_zero(layer);
+    Requantizer requantizer(layer);
+    requantizer.subtract_zero_point(layer);
     const size_t many = (channels_ + width_ - 1) / width_, size = pairs_ * 2 * kWide;
     weights_ = Buffer<int8_t>(many * size);
     for (size_t at = 0; at < many; ++at) {
       // The last panel begins earlier where channels do not suffice, and computes some of them again.
       const size_t start = std::min(at * width_, std::max(channels_, width_) - width_);
       int8_t* weights = weights_.data() + at * size;
-      panels_.push_back(make_panel(layer, finish, start, weights));
+      panels_.push_back(make_panel(layer, requantizer, start, weights));
     }
   }
 
@@ -180,7 +183,7 @@ class Depthwise : public Convolution {
     return small ? compute<kPanel, kPairs3x3> : compute<kPanel, 0>;
   }
 
-  Panel32 make_panel(const Layer& layer, const Finish& finish, size_t start, int8_t* weights) const {
+  Panel32 make_panel(const Layer& layer, const Requantizer& requantizer, size_t start, int8_t* weights) const {
     const size_t count = std::min(width_, channels_), taps = layer.depth();
     alignas(kAlignment) float by[kWide] = {}, plus[kWide] = {};
     for (size_t channel = 0; channel < count; ++channel) {
@@ -188,8 +191,8 @@ class Depthwise : public Convolution {
       for (size_t tap = 0; tap < taps; ++tap)
         first[tap / 2 * 2 * kWide + tap % 2] = layer.weights[(start + channel) * taps + tap];
       const size_t place = channel / 4 % kSums * 8 + channel / kPanel * 4 + channel % 4;
-      by[place] = finish.multiplier()[start + channel];
-      plus[place] = finish.offset()[start + channel];
+      by[place] = requantizer.multiplier()[start + channel];
+      plus[place] = requantizer.offset()[start + channel];
     }
     Panel32 panel;
     panel.start = start;
@@ -273,6 +276,6 @@ class Depthwise : public Convolution {
 
 }  // namespace
 
-std::unique_ptr<Convolution> make_depthwise(const Layer& layer) { return std::make_unique<Depthwise>(layer); }
+std::unique_ptr<Convolution> make_depthwise_avx2(const Layer& layer) { return std::make_unique<Depthwise>(layer); }
 
 }  // namespace zoo_ops

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "ops/avx2/requantize_avx2.hpp"
+#include "ops/avx2/intrinsics.hpp"
+#include "ops/avx2/kernels_avx2.hpp"
 #include "ops/avx2/packed_weights.hpp"
+#include "ops/avx2/requantize_avx2.hpp"
 
 namespace zoo_ops {
 namespace {
@@ -23,7 +25,7 @@ struct RowsUse {
 struct Strip {
   const uint8_t* rows;
   size_t row_step, count;
-  PairedWeights::Panel weights;
+  PackedWeights::Panel weights;
   size_t quads;
   const int8_t* fetch;  // the weights that are used next; `lines` of theirs come into the cache with each tile
   size_t lines;
@@ -55,7 +57,7 @@ struct Sums {
 // At least four rows, in tiles of four. The last tile begins earlier where rows do not suffice, and computes some of them
 // again. Four names and not an array: compilers keep an array's sums in memory.
 template <bool add>
-__attribute__((noinline)) void compute(const Strip& strip, const Panel& panel) {
+__attribute__((noinline)) void compute(const Strip& strip, const PanelRequantizer& panel) {
   const size_t step = strip.row_step;
   const int8_t* fetch = strip.fetch;
   for (size_t row = 0; row < strip.count; row += kRows) {
@@ -82,7 +84,7 @@ __attribute__((noinline)) void compute(const Strip& strip, const Panel& panel) {
     }
     const auto pixel = [&strip, first](const Sums& sums, size_t at) {
       const size_t to = (first + at) * strip.out_step;
-      return Panel::Pixel{_mm256_cvtepi32_ps(sums.left), _mm256_cvtepi32_ps(sums.right),
+      return PanelRequantizer::Pixel{_mm256_cvtepi32_ps(sums.left), _mm256_cvtepi32_ps(sums.right),
                           add ? strip.residual + to : nullptr, strip.out + to};
     };
     panel.store(pixel(sum_a, 0), pixel(sum_b, 1));
@@ -91,7 +93,7 @@ __attribute__((noinline)) void compute(const Strip& strip, const Panel& panel) {
 }
 
 // Any number of rows, and a panel that has all its channels.
-void compute_whole(Strip strip, const Panel& panel) {
+void compute_whole(Strip strip, const PanelRequantizer& panel) {
   const auto run = strip.residual == nullptr ? compute<false> : compute<true>;
   if (strip.count >= kRows) return run(strip, panel);
   const size_t count = std::exchange(strip.count, kRows), step = std::exchange(strip.row_step, 0),
@@ -105,7 +107,7 @@ void compute_whole(Strip strip, const Panel& panel) {
 }
 
 // The same where the panel has fewer channels: computed aside, because nothing behind them may be read or written.
-void compute_part(const Strip& strip, const Panel& panel, size_t channels) {
+void compute_part(const Strip& strip, const PanelRequantizer& panel, size_t channels) {
   alignas(kAlignment) uint8_t levels[kRows * kPanel], residual[kRows * kPanel] = {};
   Strip aside = strip;
   aside.lines = 0;
@@ -124,13 +126,13 @@ void compute_part(const Strip& strip, const Panel& panel, size_t channels) {
   }
 }
 
-class Direct : public Convolution {
+class Im2colGemm : public Convolution {
  public:
-  explicit Direct(const Layer& layer)
-      : window_(layer.window), in_(layer.in), zero_(layer.x_zero), finish_(layer), weights_(layer) {
+  explicit Im2colGemm(const Layer& layer)
+      : window_(layer.window), in_(layer.in), zero_(layer.x_zero), requantizer_(layer), weights_(layer) {
     plain_ = layer.depth() == in_ && in_ % kQuad == 0 && window_.stride_y == 1 && window_.stride_x == 1 &&
              window_.top + window_.bottom + window_.left + window_.right == 0;
-    finish_.subtract_zero(layer);
+    requantizer_.subtract_zero_point(layer);
   }
 
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
@@ -140,7 +142,7 @@ class Direct : public Convolution {
     size_t blocks = std::max((rows + most / 2) / most, size_t{1});
     if (rows >= kTasks * kFewRows) blocks = (blocks + kTasks - 1) / kTasks * kTasks;
     blocks = std::min(blocks, tiles);
-    const size_t all = panels(finish_.channels());
+    const size_t all = panels(requantizer_.channels());
     // Where blocks are few, several tasks lay out the same rows, each for some of the panels.
     const size_t shares = blocks >= kTasks ? 1 : std::clamp(kTasks / blocks, size_t{1}, std::max(all / 4, size_t{1}));
     parallel(blocks * shares, [&](size_t task) {
@@ -159,15 +161,15 @@ class Direct : public Convolution {
   // One panel of `count` rows, which are those of the answer from the `first` one on.
   void compute(const uint8_t* rows, size_t first, size_t count, size_t panel, const uint8_t* residual,
                uint8_t* out) const {
-    const PairedWeights::Panel weights = weights_.panel(panel);
-    const size_t channels = finish_.channels(), at = panel * kPanel, place = first * channels + at;
+    const PackedWeights::Panel weights = weights_.panel(panel);
+    const size_t channels = requantizer_.channels(), at = panel * kPanel, place = first * channels + at;
     const size_t lines = weights_.bytes() / kAlignment, tiles = (count + kRows - 1) / kRows;
     const Strip strip{rows, row_bytes(), count, weights, weights_.quads(), weights.weights + weights_.bytes(),
                       (lines + tiles - 1) / tiles, residual == nullptr ? nullptr : residual + place, out + place, channels};
     if (channels - at >= kPanel)
-      compute_whole(strip, finish_.panel(at));
+      compute_whole(strip, PanelRequantizer(requantizer_, at));
     else
-      compute_part(strip, finish_.panel(at), channels - at);
+      compute_part(strip, PanelRequantizer(requantizer_, at), channels - at);
   }
 
   // The pixels under `count` windows from the `first` one on, a row for each.
@@ -225,18 +227,12 @@ class Direct : public Convolution {
   size_t in_;
   bool plain_;  // a row is a pixel as it lies
   uint8_t zero_;
-  Finish finish_;
-  PairedWeights weights_;
+  Requantizer requantizer_;
+  PackedWeights weights_;
 };
 
 }  // namespace
 
-std::unique_ptr<Convolution> make_direct(const Layer& layer) { return std::make_unique<Direct>(layer); }
-
-std::unique_ptr<Convolution> make_convolution(const Layer& layer) {
-  if (layer.depthwise) return make_depthwise(layer);
-  auto winograd = make_winograd(layer);
-  return winograd != nullptr ? std::move(winograd) : make_direct(layer);
-}
+std::unique_ptr<Convolution> make_im2col_gemm_avx2(const Layer& layer) { return std::make_unique<Im2colGemm>(layer); }
 
 }  // namespace zoo_ops

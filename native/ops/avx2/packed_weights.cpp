@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "ops/avx2/requantize_avx2.hpp"
+#include "ops/requantize.hpp"
 
 namespace zoo_ops {
 namespace {
@@ -66,9 +66,9 @@ Order pair_up(const int8_t* panel, size_t quads) {
 
 }  // namespace
 
-size_t PairedWeights::bytes() const { return quads_ * kBytes; }
+size_t PackedWeights::bytes() const { return quads_ * kBytes; }
 
-PairedWeights::PairedWeights(const Layer& layer)
+PackedWeights::PackedWeights(const Layer& layer)
     : quads_((layer.depth() + kQuad - 1) / kQuad), weights_(panels(layer.out) * bytes()) {
   const size_t depth = layer.depth();
   std::vector<int8_t> plain(bytes());

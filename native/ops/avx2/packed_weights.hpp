@@ -9,13 +9,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/buffer.hpp"
 #include "ops/convolution.hpp"
 
 namespace zoo_ops {
 
 constexpr size_t kQuad = 4;
 
-class PairedWeights {
+class PackedWeights {
  public:
   struct Panel {
     const int8_t* weights;   // [quads][16][4], in the order of `places`
@@ -23,7 +24,7 @@ class PairedWeights {
     size_t pairs;            // that come first; each other quad stands alone
   };
 
-  explicit PairedWeights(const Layer& layer);
+  explicit PackedWeights(const Layer& layer);
 
   size_t quads() const { return quads_; }
   size_t bytes() const;  // of a panel

@@ -2,14 +2,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/avx2/requantize_avx2.hpp"
+#include <cstring>
+
+#include <immintrin.h>
+
+#include "ops/avx2/kernels_avx2.hpp"
+#include "ops/requantize.hpp"
 
 namespace zoo_ops {
 
-constexpr size_t kBytes = sizeof(__m256i);
-constexpr size_t kPixels = 4096;  // of a task of `levels`
+constexpr size_t kBytes = sizeof(__m256i);  // of a register
+constexpr size_t kPixels = 4096;            // in one task of `levels`
 
-void max_pool(const uint8_t* in, const Shape& shape, const Window& window, uint8_t* out, const Parallel& parallel) {
+void max_pool_avx2(const uint8_t* in, const Shape& shape, const Window& window, uint8_t* out, const Parallel& parallel) {
   const size_t rows = window.rows(shape), columns = window.columns(shape), channels = shape.channels;
   parallel(shape.images * rows, [&](size_t task) {
     const uint8_t* image = in + task / rows * shape.height * shape.width * channels;
@@ -37,8 +42,8 @@ void max_pool(const uint8_t* in, const Shape& shape, const Window& window, uint8
   });
 }
 
-void mean(const uint8_t* in, const Shape& shape, float multiplier, float offset, uint8_t* out,
-          const Parallel& parallel) {
+void mean_avx2(const uint8_t* in, const Shape& shape, float multiplier, float offset, uint8_t* out,
+               const Parallel& parallel) {
   const size_t pixels = shape.height * shape.width, channels = shape.channels, parts = panels(channels);
   parallel(shape.images * parts, [&](size_t task) {
     const size_t image = task / parts, start = task % parts * kPanel, count = std::min(kPanel, channels - start);
@@ -47,7 +52,7 @@ void mean(const uint8_t* in, const Shape& shape, float multiplier, float offset,
     for (size_t pixel = 0; pixel < pixels; ++pixel, from += channels)
       for (size_t at = 0; at < count; ++at) sums[at] += from[at];
     for (size_t at = 0; at < count; ++at) {
-      const float level = std::nearbyint(multiplier * static_cast<float>(sums[at]) + offset);
+      const float level = std::nearbyint(std::fma(multiplier, static_cast<float>(sums[at]), offset));
       out[image * channels + start + at] = static_cast<uint8_t>(std::clamp(level, 0.0F, 255.0F));
     }
   });
@@ -60,7 +65,7 @@ static void look_up(const uint8_t* in, size_t pixels, Channels channels, const u
     for (size_t channel = 0; channel < channels; ++channel) out[channel] = table[channel * 256 + in[channel]];
 }
 
-void levels(const uint8_t* in, const Shape& shape, const uint8_t* table, uint8_t* out, const Parallel& parallel) {
+void levels_avx2(const uint8_t* in, const Shape& shape, const uint8_t* table, uint8_t* out, const Parallel& parallel) {
   const size_t pixels = shape.images * shape.height * shape.width, channels = shape.channels;
   parallel((pixels + kPixels - 1) / kPixels, [&](size_t task) {
     const size_t first = task * kPixels, count = std::min(kPixels, pixels - first), at = first * channels;

@@ -1,31 +1,28 @@
-// 3x3 filters of stride 1 by Winograd's minimal filtering (tile.hpp), in whole numbers.
+// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (ops/winograd_f43.hpp) with AVX2. The scalar twin:
+// ops/scalar/winograd_f43_scalar.cpp.
 //
-// B' x B of levels fits into 16 bits. So does G w G', times a number for each position that makes its fractions whole: the
-// sums are exact, and the answer is the direct product's. A layer where a sum over channels could leave 32 bits for some
-// picture, which takes very many channels or weights that are all large, is not computed like this. Sums are floats from
-// there on.
-//
-// Filters are kept as they are, 9 bytes, and become 36 numbers of 16 bits each time that they are used: that takes less
-// time than to read these from memory, where the weights of a whole network lie.
+// Filters are kept as they are, 9 bytes for each pair of channels, and expanded to 36 int16 numbers each time that they are
+// used: that takes less time than reading 36 numbers from memory, where the weights of a whole network lie.
 #include <algorithm>
-#include <cstdlib>
-#include <limits>
 
+#include "ops/avx2/intrinsics.hpp"
+#include "ops/avx2/kernels_avx2.hpp"
 #include "ops/avx2/requantize_avx2.hpp"
 #include "ops/avx2/winograd_f43_tile_avx2.hpp"
 
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kSide = Tile::kSide, kStep = Tile::kStep, kPositions = kSide * kSide, kTaps = 9;
-constexpr size_t kRows = 6;                   // of a tile of the product: 6 x 16 sums fill the registers
-constexpr size_t kManyTiles = 144;            // from so many on, and
-constexpr size_t kFewChannels = 128;          // up to so many channels, each thread has blocks of its own
-constexpr size_t kCached = 108 * 1024;        // of their numbers stay in the L2 cache
-constexpr size_t kSharedTiles = 96;           // that threads work on together otherwise
-constexpr size_t kTasks = 8;                  // in which they are read then
-constexpr size_t kPairedChannels = 256;       // up to so many channels, the filters of two panels are in the cache at once
-constexpr size_t kApart = 32;                 // numbers: a cache line, or two
+using namespace winograd_f43;
+
+constexpr size_t kRows = 6;              // tiles that are multiplied together: 6 x 16 sums fill the registers
+constexpr size_t kManyTiles = 144;       // a layer with at least this many tiles and
+constexpr size_t kFewChannels = 128;     // at most this many channels is divided into blocks, one thread for each;
+constexpr size_t kCached = 108 * 1024;   // the transformed tiles of a block, in int16 numbers, fit into the L2 cache
+constexpr size_t kSharedTiles = 96;      // in other layers all threads work on the same tiles, this many at a time;
+constexpr size_t kTasks = 8;             // reading them is divided into this many tasks
+constexpr size_t kPairedChannels = 256;  // up to this many channels, the filters of two panels fit into the cache
+constexpr size_t kApart = 32;            // numbers: a cache line of int16, or two of int32
 
 struct TilesUse {
   using Type = int16_t;
@@ -77,10 +74,12 @@ void multiply(const int16_t* tiles, size_t count, size_t channels, const int16_t
 class Winograd : public Convolution {
  public:
   explicit Winograd(const Layer& layer)
-      : in_(layer.in), zero_(layer.x_zero), finish_(layer), weights_(panels(layer.out) * layer.in * kTaps * kPanel) {
+      : in_(layer.in),
+        zero_(layer.x_zero),
+        requantizer_(layer),
+        weights_(panels(layer.out) * layer.in * kTaps * kPanel) {
     for (size_t channel = 0; channel < layer.out; ++channel) {
       const int8_t* filters = layer.weights + channel * kTaps * in_;
-      exact_ = exact_ && fits(filters);
       int8_t* panel = weights_.data() + channel / kPanel * in_ * kTaps * kPanel + channel % 8 * 2;
       for (size_t from = 0; from < in_; ++from)
         for (size_t tap = 0; tap < kTaps; ++tap)
@@ -88,73 +87,34 @@ class Winograd : public Convolution {
     }
   }
 
-  // Whether no sum can leave 32 bits.
-  bool exact() const { return exact_; }
-
   void run(const uint8_t* in, const Shape& shape, const uint8_t* residual, uint8_t* out,
            const Parallel& parallel) const override {
-    const Grid grid{shape, (shape.width + kStep - 1) / kStep, (shape.height + kStep - 1) / kStep};
-    const size_t tiles = shape.images * grid.across * grid.down;
+    const Grid grid(shape);
+    const size_t tiles = grid.tiles();
     if (in_ <= kFewChannels && tiles >= kManyTiles) {
       const size_t cached = kCached / kPositions / in_, blocks = std::max((tiles / cached + 2) / 4, size_t{1}) * 4;
       parallel(blocks, [&](size_t block) {
         const size_t first = tiles * block / blocks;
-        alone(in, grid, first, tiles * (block + 1) / blocks - first, residual, out);
+        run_block(in, grid, first, tiles * (block + 1) / blocks - first, residual, out);
       });
     } else {
       const size_t rounds = (tiles + kSharedTiles - 1) / kSharedTiles;
       for (size_t round = 0; round < rounds; ++round) {
         const size_t first = tiles * round / rounds;
-        together(in, grid, first, tiles * (round + 1) / rounds - first, residual, out, parallel);
+        run_shared(in, grid, first, tiles * (round + 1) / rounds - first, residual, out, parallel);
       }
     }
   }
 
  private:
-  struct Grid {
-    Shape shape;
-    size_t across, down;  // tiles
-  };
-
-  // Whether no sum over the filters of one output channel, [9][in], can leave 32 bits at any position.
-  bool fits(const int8_t* filters) const {
-    int64_t sums[kPositions] = {};
-    for (size_t from = 0; from < in_; ++from) {
-      for (size_t row = 0; row < kSide; ++row) {
-        int half[3];
-        for (size_t x = 0; x < 3; ++x)
-          half[x] = Tile::kFilter[row][0] * filters[x * in_ + from] + Tile::kFilter[row][1] * filters[(3 + x) * in_ + from] +
-                    Tile::kFilter[row][2] * filters[(6 + x) * in_ + from];
-        for (size_t column = 0; column < kSide; ++column)
-          sums[row * kSide + column] += std::abs(Tile::kFilter[column][0] * half[0] + Tile::kFilter[column][1] * half[1] +
-                                                 Tile::kFilter[column][2] * half[2]);
-      }
-    }
-    for (size_t position = 0; position < kPositions; ++position)
-      if (sums[position] * largest(position, zero_) > std::numeric_limits<int32_t>::max()) return false;
-    return true;
-  }
-
-  // The largest value of B' x B at a position, either sign, of levels between -zero and 255 - zero.
-  static int64_t largest(size_t position, uint8_t zero) {
-    int64_t up = 0, down = 0;
-    for (size_t y = 0; y < kSide; ++y) {
-      for (size_t x = 0; x < kSide; ++x) {
-        const int factor = Tile::kInput[position / kSide][y] * Tile::kInput[position % kSide][x];
-        (factor > 0 ? up : down) += std::abs(factor);
-      }
-    }
-    const int64_t high = 255 - zero, low = zero;
-    return std::max(up * high + down * low, up * low + down * high);
-  }
-
-  // From one position to the next, in numbers: what lies a power of two apart would all want the same place in the cache.
+  // The distance from one position to the next, in numbers. It is no power of two, at which all positions would compete
+  // for the same lines of the cache.
   static size_t apart(size_t numbers) { return numbers + kApart; }
   size_t filter_step() const { return apart(in_ * kPanel); }
   size_t tile_step(size_t count) const { return apart(count * in_); }
   static size_t sum_step(size_t count) { return apart(count * kPanel); }
 
-  // G w G' of a panel at two rows of positions: [12][in / 2][16][2]. Eight output and two input channels at a time.
+  // G w G' of a panel at two rows of positions: int16 [12][in / 2][16][2]. Eight output and two input channels at a time.
   template <size_t rows>
   __attribute__((noinline)) void expand(size_t panel, int16_t* out) const {
     const int8_t* weights = weights_.data() + panel * in_ * kTaps * kPanel;
@@ -184,24 +144,25 @@ class Winograd : public Convolution {
     return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(weights)));
   }
 
-  // The products of `count` tiles with the panels from `start` to `end` at two rows of positions: `sums` has
+  // Multiplies `count` tiles with the panels from `start` to before `end` at two rows of positions. `sums`: int32
   // [panels][36][count][16]. Panels that share a position read the same tiles while these are in the cache.
   template <size_t rows>
-  void products(const int16_t* seen, size_t count, size_t start, size_t end, int32_t* sums) const {
+  void products(const int16_t* transformed, size_t count, size_t start, size_t end, int32_t* sums) const {
     const size_t size = 2 * kSide * filter_step();
     int16_t* expanded = scratch<FiltersUse>((end - start) * size);
     for (size_t panel = start; panel < end; ++panel) expand<rows>(panel, expanded + (panel - start) * size);
     for (size_t at = 0; at < 2 * kSide; ++at) {
       const size_t position = Tile::kRows[rows][at / kSide] * kSide + at % kSide;
       for (size_t panel = 0; panel < end - start; ++panel)
-        multiply(seen + position * tile_step(count), count, in_, expanded + panel * size + at * filter_step(),
+        multiply(transformed + position * tile_step(count), count, in_, expanded + panel * size + at * filter_step(),
                  sums + (panel * kPositions + position) * sum_step(count));
-      fetch(end, rows * 2 * kSide + at);
+      prefetch(end, rows * 2 * kSide + at);
     }
   }
 
-  // One of 36 parts of the next panel's weights: they come from memory, which takes as long as all of these products.
-  void fetch(size_t panel, size_t part) const {
+  // Prefetches one of 36 parts of the next panel's weights: reading them from memory takes as long as all products of a
+  // panel.
+  void prefetch(size_t panel, size_t part) const {
     const size_t size = in_ * kTaps * kPanel / kPositions;
     const int8_t* from = weights_.data() + panel * kPositions * size + part * size;
     for (size_t at = 0; at < size; at += kAlignment)
@@ -209,47 +170,47 @@ class Winograd : public Convolution {
   }
 
   // The tiles from `first` on with some panels, from transformed pixels to levels.
-  void finish(const int16_t* seen, const Grid& grid, size_t first, size_t count, size_t start, size_t end,
+  void compute(const int16_t* transformed, const Grid& grid, size_t first, size_t count, size_t start, size_t end,
               const uint8_t* residual, uint8_t* out) const {
     const size_t size = kPositions * sum_step(count);
     int32_t* sums = scratch<SumsUse>((end - start) * size);
-    products<0>(seen, count, start, end, sums);
-    products<1>(seen, count, start, end, sums);
-    products<2>(seen, count, start, end, sums);
+    products<0>(transformed, count, start, end, sums);
+    products<1>(transformed, count, start, end, sums);
+    products<2>(transformed, count, start, end, sums);
     for (size_t panel = start; panel < end; ++panel)
       for (size_t tile = 0; tile < count; ++tile)
         write(sums + (panel - start) * size + tile * kPanel, sum_step(count), grid, first + tile, panel, residual, out);
   }
 
   // A block of tiles from pixels to levels, by one thread.
-  void alone(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual,
+  void run_block(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual,
              uint8_t* out) const {
-    int16_t* seen = scratch<TilesUse>(kPositions * tile_step(count));
-    for (size_t tile = 0; tile < count; ++tile) read(in, grid, first + tile, seen + tile * in_, tile_step(count));
-    for (size_t panel = 0; panel < panels(finish_.channels()); ++panel)
-      finish(seen, grid, first, count, panel, panel + 1, residual, out);
+    int16_t* transformed = scratch<TilesUse>(kPositions * tile_step(count));
+    for (size_t tile = 0; tile < count; ++tile) transform(in, grid, first + tile, transformed + tile * in_, tile_step(count));
+    for (size_t panel = 0; panel < panels(requantizer_.channels()); ++panel)
+      compute(transformed, grid, first, count, panel, panel + 1, residual, out);
   }
 
   // All threads read the same tiles, then each computes some of the panels.
-  void together(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual, uint8_t* out,
+  void run_shared(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual, uint8_t* out,
                 const Parallel& parallel) const {
-    int16_t* seen = scratch<TilesUse>(kPositions * tile_step(count));
+    int16_t* transformed = scratch<TilesUse>(kPositions * tile_step(count));
     const size_t slices = std::min(count, kTasks);
     parallel(slices, [&](size_t slice) {
       for (size_t tile = count * slice / slices; tile < count * (slice + 1) / slices; ++tile)
-        read(in, grid, first + tile, seen + tile * in_, tile_step(count));
+        transform(in, grid, first + tile, transformed + tile * in_, tile_step(count));
     });
-    const size_t all = panels(finish_.channels()), group = in_ <= kPairedChannels ? 2 : 1;
+    const size_t all = panels(requantizer_.channels()), group = in_ <= kPairedChannels ? 2 : 1;
     const size_t tasks = (all + group - 1) / group, half = (tasks + 1) / 2;
     parallel(tasks, [&](size_t task) {
-      // Panels that lie side by side share cache lines: two threads that work at the same time take distant ones.
+      // Panels that lie side by side share cache lines: tasks that run at the same time take distant panels.
       const size_t start = (task / 2 + task % 2 * half) * group;
-      finish(seen, grid, first, count, start, std::min(start + group, all), residual, out);
+      compute(transformed, grid, first, count, start, std::min(start + group, all), residual, out);
     });
   }
 
-  // B' x B of one tile: position p goes to out[p * step].
-  void read(const uint8_t* in, const Grid& grid, size_t tile, int16_t* out, size_t step) const {
+  // B' x B of one tile, int16: position p goes to out[p * step].
+  void transform(const uint8_t* in, const Grid& grid, size_t tile, int16_t* out, size_t step) const {
     const Shape& shape = grid.shape;
     const size_t image = tile / (grid.across * grid.down);
     const auto top = static_cast<ptrdiff_t>(tile / grid.across % grid.down * kStep) - 1;
@@ -285,31 +246,32 @@ class Winograd : public Convolution {
     }
   }
 
-  // Where a tile's pixels go, and what is added to them.
+  // Where the pixels of a tile go, and what is added to them.
   struct Target {
     const uint8_t* residual;
     uint8_t* out;
-    size_t line, pixel;    // bytes from one to the next
-    size_t rows, columns;  // that are inside of the picture
+    size_t line, pixel;    // bytes from one line, or one pixel, to the next
+    size_t rows, columns;  // of the tile that lie inside of the picture
   };
 
-  // A' m A of one tile and panel, finished, to where it belongs.
+  // A' m A of one tile and panel, requantised.
   void write(const int32_t* sums, size_t step, const Grid& grid, size_t tile, size_t panel, const uint8_t* residual,
              uint8_t* out) const {
     const Shape& shape = grid.shape;
     const size_t image = tile / (grid.across * grid.down), top = tile / grid.across % grid.down * kStep,
-                 left = tile % grid.across * kStep, channel = panel * kPanel, channels = finish_.channels();
+                 left = tile % grid.across * kStep, channel = panel * kPanel, channels = requantizer_.channels();
     const size_t first = ((image * shape.height + top) * shape.width + left) * channels + channel;
     const Target target{residual == nullptr ? nullptr : residual + first, out + first, shape.width * channels, channels,
                         std::min(kStep, shape.height - top), std::min(kStep, shape.width - left)};
     if (channels - channel >= kPanel)
-      write_whole(sums, step, finish_.panel(channel), target);
+      write_whole(sums, step, PanelRequantizer(requantizer_, channel), target);
     else
-      write_part(sums, step, finish_.panel(channel), target, channels - channel);
+      write_part(sums, step, PanelRequantizer(requantizer_, channel), target, channels - channel);
   }
 
-  // Of a panel with fewer channels: computed aside, because nothing behind them may be read or written.
-  static void write_part(const int32_t* sums, size_t step, const Panel& end, const Target& target, size_t channels) {
+  // The same for a panel with fewer than 16 channels: computed in memory of its own, because bytes behind the last channel
+  // may be neither read nor written.
+  static void write_part(const int32_t* sums, size_t step, const PanelRequantizer& requantizer, const Target& target, size_t channels) {
     alignas(kAlignment) uint8_t levels[kStep * kStep * kPanel], residual[kStep * kStep * kPanel] = {};
     const Target aside{target.residual == nullptr ? nullptr : residual, levels, kStep * kPanel, kPanel, target.rows,
                        target.columns};
@@ -320,16 +282,17 @@ class Winograd : public Convolution {
     };
     if (target.residual != nullptr)
       each_pixel([&](size_t to, size_t from) { std::memcpy(residual + to, target.residual + from, channels); });
-    write_whole(sums, step, end, aside);
+    write_whole(sums, step, requantizer, aside);
     each_pixel([&](size_t from, size_t to) { std::memcpy(target.out + to, levels + from, channels); });
   }
 
-  static void write_whole(const int32_t* sums, size_t step, const Panel& end, const Target& target) {
-    target.residual == nullptr ? write_whole<false>(sums, step, end, target) : write_whole<true>(sums, step, end, target);
+  static void write_whole(const int32_t* sums, size_t step, const PanelRequantizer& requantizer, const Target& target) {
+    target.residual == nullptr ? write_whole<false>(sums, step, requantizer, target)
+                               : write_whole<true>(sums, step, requantizer, target);
   }
 
   template <bool add>
-  __attribute__((noinline)) static void write_whole(const int32_t* sums, size_t step, const Panel& end,
+  __attribute__((noinline)) static void write_whole(const int32_t* sums, size_t step, const PanelRequantizer& requantizer,
                                                     const Target& target) {
     __m256 columns[2][kStep * kSide];
     for (size_t half = 0; half < 2; ++half) {
@@ -349,31 +312,24 @@ class Winograd : public Convolution {
       const auto pixel = [&target, &outside, y](__m256 a, __m256 b, size_t x) {
         const size_t at = y * target.line + x * target.pixel;
         const bool inside = x < target.columns;
-        return Panel::Pixel{a, b, !add ? nullptr : inside ? target.residual + at : outside,
+        return PanelRequantizer::Pixel{a, b, !add ? nullptr : inside ? target.residual + at : outside,
                             inside ? target.out + at : outside};
       };
-      end.store(pixel(left[0], right[0], 0), pixel(left[1], right[1], 1));
-      end.store(pixel(left[2], right[2], 2), pixel(left[3], right[3], 3));
+      requantizer.store(pixel(left[0], right[0], 0), pixel(left[1], right[1], 1));
+      requantizer.store(pixel(left[2], right[2], 2), pixel(left[3], right[3], 3));
     }
   }
 
   size_t in_;
   uint8_t zero_;
-  bool exact_ = true;
-  Finish finish_;
+  Requantizer requantizer_;
   Buffer<int8_t> weights_;  // [panel][in / 2][2][9][8][2]
 };
 
 }  // namespace
 
-std::unique_ptr<Convolution> make_winograd(const Layer& layer) {
-  const Window& w = layer.window;
-  const bool fits = !layer.depthwise && w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 &&
-                    w.top == 1 && w.left == 1 && w.bottom == 1 && w.right == 1 && layer.in % kPanel == 0;
-  if (!fits) return nullptr;
-  auto made = std::make_unique<Winograd>(layer);
-  if (!made->exact()) return nullptr;
-  return made;
+std::unique_ptr<Convolution> make_winograd_f43_avx2(const Layer& layer) {
+  return fits(layer) ? std::make_unique<Winograd>(layer) : nullptr;
 }
 
 }  // namespace zoo_ops

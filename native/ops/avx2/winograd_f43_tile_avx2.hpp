@@ -1,22 +1,14 @@
-// The transforms of Winograd's F(4x4, 3x3), 36 products for 16 pixels instead of 144: y = A' [ (G w G') * (B' x B) ] A.
-// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015 (arXiv:1509.09308), section 4.3.
+// The three transforms of Winograd's F(4x4, 3x3) along one axis (ops/winograd_f43.hpp), in AVX2 registers.
 #pragma once
 
 #include <immintrin.h>
 
-#include <cstddef>
+#include "ops/winograd_f43.hpp"
 
-namespace zoo_ops {
+namespace zoo_ops::winograd_f43 {
 
-// Reads kSide x kSide pixels, writes kStep x kStep.
 struct Tile {
-  static constexpr size_t kSide = 6, kStep = 4;
-  static constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-                                               {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-  // G, whose rows are these whole numbers over 4, -6, -6, 24, 24 and 1. `filter` and `output` have both built in.
-  static constexpr int kFilter[kSide][3] = {{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
-
-  // B' of six values of 16 channels each. Sums on the way may leave 16 bits; the result does not.
+  // B' of six values of 16 channels each, int16. Sums on the way may leave 16 bits; the result does not.
   static void input(const __m256i* d, __m256i* out, size_t step) {
     const auto add = [](__m256i a, __m256i b) { return _mm256_add_epi16(a, b); };
     const auto sub = [](__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); };
@@ -31,7 +23,7 @@ struct Tile {
     out[5 * step] = add(sub(four(sub(d[1], d[3])), d[3]), d[5]);
   }
 
-  // Two rows of kFilter, times three values of 16 channels each: which two they are, `rows` says, in the order of kRows.
+  // Two rows of kFilter times three values of 16 channels each, int16. `rows` chooses the two: kRows[rows].
   static constexpr size_t kRows[3][2] = {{0, 5}, {1, 2}, {3, 4}};
   template <size_t rows>
   static void filter(__m256i a, __m256i b, __m256i c, __m256i* out) {
@@ -46,7 +38,8 @@ struct Tile {
     out[1] = _mm256_sub_epi16(even, odd);
   }
 
-  // A' of six values of 8 channels each, divided by what made G whole.
+  // A' of six values of 8 channels each, float32, divided by what made kFilter whole. The scalar twin does the same operations in the
+  // same order, so that both round alike.
   static void output(const __m256* m, __m256* out, size_t step) {
     const auto times = [](double factor) { return _mm256_set1_ps(static_cast<float>(factor)); };
     const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),
@@ -59,4 +52,4 @@ struct Tile {
   }
 };
 
-}  // namespace zoo_ops
+}  // namespace zoo_ops::winograd_f43

@@ -5,7 +5,7 @@
 #include <new>
 #include <string>
 
-#include "ops/convolution.hpp"
+#include "ops/kernels.hpp"
 #include "onnxruntime/custom_op_api.hpp"
 
 namespace {
@@ -127,7 +127,7 @@ class QConv {
     out_ = size_of(shape[0], 1, "no channels");
     in_ = group == 1 ? size_of(shape[3], 1, "no channels") : out_;
     window_ = window_of(api, info, shape[1], shape[2]);
-    convolution_ = zoo_ops::make_convolution(
+    convolution_ = zoo_ops::kernels().make_convolution(
         {window_, in_, out_, group != 1, values,
          static_cast<const float*>(api.data(multiplier)), static_cast<const float*>(api.data(offset)),
          level_of(api.attribute(info, "x_zero", int64_t{}), "x_zero is no level"),
@@ -168,7 +168,7 @@ class QMaxPool {
   void run(const ort::Api& api, ort::Context* context) const {
     const Pixels in = pixels(api, context);
     uint8_t* out = api.output(context, moved(window_, in.shape, in.shape.channels));
-    zoo_ops::max_pool(in.data, in.shape, window_, out, Pool(api, context));
+    zoo_ops::kernels().max_pool(in.data, in.shape, window_, out, Pool(api, context));
   }
 
  private:
@@ -187,7 +187,7 @@ class QMean {
   void run(const ort::Api& api, ort::Context* context) const {
     const Pixels in = pixels(api, context);
     uint8_t* out = api.output(context, {static_cast<int64_t>(in.shape.images), static_cast<int64_t>(in.shape.channels)});
-    zoo_ops::mean(in.data, in.shape, multiplier_, offset_, out, Pool(api, context));
+    zoo_ops::kernels().mean(in.data, in.shape, multiplier_, offset_, out, Pool(api, context));
   }
 
  private:
@@ -214,7 +214,7 @@ class QLevels {
     const Shape& s = in.shape;
     require(s.channels * 256 == table_.size(), "the input has another number of channels than the table");
     uint8_t* out = api.output(context, sizes(s.images, s.height, s.width, s.channels));
-    zoo_ops::levels(in.data, s, table_.data(), out, Pool(api, context));
+    zoo_ops::kernels().levels(in.data, s, table_.data(), out, Pool(api, context));
   }
 
  private:
@@ -273,8 +273,6 @@ extern "C" __attribute__((visibility("default"))) ort::Status* RegisterCustomOps
   const ort::Api oldest(base->GetApi(1));  // enough to say what is wrong
   if (base->GetApi(ort::kVersion) == nullptr)
     return oldest.failed(ort::kFailed, "libzoo_ops needs ONNX Runtime 1.17 or newer");
-  if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0)
-    return oldest.failed(ort::kFailed, "libzoo_ops needs a processor with AVX2 and FMA");
   // Sessions keep pointers to both for as long as they live.
   static const Op<QConv> conv;
   static const Op<QMaxPool> pool;

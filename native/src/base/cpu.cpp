@@ -15,6 +15,7 @@ static Cpu found() {
   const char* wish = std::getenv("ZOO_CPU");
   if (wish != nullptr && std::strcmp(wish, "plain") == 0) return cpu;
   cpu.avx2 = __builtin_cpu_supports("avx2") != 0;
+  cpu.fma = cpu.avx2 && __builtin_cpu_supports("fma") != 0;
   // Those without VNNI are the first ones, which slow down for a while when they meet 512 bits.
   cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
                __builtin_cpu_supports("avx512vnni") != 0 && (wish == nullptr || std::strcmp(wish, "avx2") != 0);
