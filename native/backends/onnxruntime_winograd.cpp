@@ -1,18 +1,17 @@
-// The plug-in `onnxruntime-winograd`: what `zoo build` made of a bundle's int8 graph, with the operators of native/ops.
-#include <stdexcept>
+// The plug-in `onnxruntime-winograd`: the graph that `zoo build` rewrote the int8 graph into, with the operators of
+// native/ops.
 #include <string>
 
-#include "onnxruntime/custom_op_api.hpp"
-#include "ops/kernels.hpp"
-#include "backends/onnxruntime_source.hpp"
+#include "backends/onnxruntime_graph.hpp"
 #include "backends/sidecar.hpp"
+#include "ops/kernels.hpp"
 
-extern "C" zoo_ops::ort::Status* RegisterCustomOps(zoo_ops::ort::SessionOptions* options, const zoo_ops::ort::Base* base);
+extern "C" ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort::Base* base);
 
 namespace zoo_backend {
 namespace {
 
-// As zoo/engines/onnxruntime_winograd.py has them.
+// The same values as in zoo/engines/onnxruntime/winograd.py.
 constexpr const char* kProcessor = "x86-64-avx2";
 constexpr int64_t kOperators = 1;
 
@@ -33,8 +32,8 @@ const bool kCuda = false;
 
 int32_t cpu_score(const zoo_backend_request& request) {
   built_for(request);
-  // Without AVX2 the scalar kernels run. Every other backend is faster then: this one runs where it is asked for by name.
-  return &zoo_ops::kernels() == zoo_ops::usable_kernels().front() ? 1 : 55;
+  // Without AVX2 the scalar kernels run, and every other backend is faster: then this one has to be asked for by name.
+  return zoo_ops::usable_kernels().size() == 1 ? 1 : 55;
 }
 
 Graph graph_of(const zoo_backend_request& request) {
@@ -44,10 +43,8 @@ Graph graph_of(const zoo_backend_request& request) {
   return {std::move(bytes), data, size};
 }
 
-ort::Status* prepare(ort::SessionOptions* options, const ort::Base* base) {
-  return reinterpret_cast<ort::Status*>(
-      RegisterCustomOps(reinterpret_cast<zoo_ops::ort::SessionOptions*>(options),
-                        reinterpret_cast<const zoo_ops::ort::Base*>(base)));
+void prepare(const ort::Api& api, ort::SessionOptions* options, const ort::Base* base) {
+  api.check(RegisterCustomOps(options, base));
 }
 
 }  // namespace zoo_backend

@@ -3,20 +3,18 @@
 
 #include <cstring>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
+#include "backends/plugin.hpp"
 #include "backends/runtime_library.hpp"
 
 namespace {
 
 using zoo_backend::guarded;
 using zoo_backend::hand_out;
+using zoo_backend::Problem;
 using zoo_backend::say;
-
-struct Problem : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+using zoo_backend::Signature;
 
 // The functions that are used, from the library that was found when the program ran.
 #define ZOO_OPENVINO_FUNCTIONS(X)                                                                                  \
@@ -81,7 +79,7 @@ Owned<Object> owned(Object* object, void (*function)(Object*)) {
 struct Engine {
   std::shared_ptr<const Library> library;
   std::string about;
-  int64_t height = 0, width = 0, outputs = 0;
+  Signature signature;
   // Read from the model: the numbers of element types moved between releases of OpenVINO.
   ov_element_type_e in_type{}, out_type{};
   Owned<ov_core_t> core;
@@ -94,7 +92,7 @@ struct Session {
   Owned<ov_infer_request_t> request;
   Owned<ov_tensor_t> in, out;
   const void* images = nullptr;
-  const void* answers = nullptr;
+  const void* logits = nullptr;
   int64_t count = 0;
 };
 
@@ -141,9 +139,7 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
     engine->library = std::make_shared<const Library>(request->runtime_library);
     const Library& library = *engine->library;
     engine->about = version(library);
-    engine->height = request->height;
-    engine->width = request->width;
-    engine->outputs = request->outputs;
+    engine->signature = Signature(*request);
     ov_core_t* core = nullptr;
     library.check(library.ov_core_create(&core), "cannot start");
     engine->core = owned(core, library.ov_core_free);
@@ -205,22 +201,21 @@ Owned<ov_tensor_t> around(const Library& library, ov_element_type_e type, ov_sha
   return keep;
 }
 
-zoo_status run(void* session, const uint8_t* images, int64_t count, float* answers, zoo_error* error) {
+zoo_status run(void* session, const uint8_t* images, int64_t count, float* logits, zoo_error* error) {
   Session& mine = *static_cast<Session*>(session);
   const Engine& engine = *mine.engine;
   const Library& library = *engine.library;
   return guarded(error, [&] {
-    if (images != mine.images || answers != mine.answers || count != mine.count) {
+    if (images != mine.images || logits != mine.logits || count != mine.count) {
       mine.count = 0;  // nothing is kept if one of the two cannot be made
-      int64_t in_shape[] = {count, engine.height, engine.width, 3}, out_shape[] = {count, engine.outputs};
-      mine.in = around(library, engine.in_type, {4, in_shape}, const_cast<uint8_t*>(images),
-                       static_cast<size_t>(count * engine.height * engine.width * 3));
-      mine.out = around(library, engine.out_type, {2, out_shape}, answers,
-                        static_cast<size_t>(count * engine.outputs) * sizeof(float));
+      const Signature& about = engine.signature;
+      int64_t in_shape[] = {count, about.height, about.width, 3}, out_shape[] = {count, about.outputs};
+      mine.in = around(library, engine.in_type, {4, in_shape}, const_cast<uint8_t*>(images), about.image_bytes(count));
+      mine.out = around(library, engine.out_type, {2, out_shape}, logits, about.logits_bytes(count));
       library.check(library.ov_infer_request_set_input_tensor(mine.request.get(), mine.in.get()), "input");
       library.check(library.ov_infer_request_set_output_tensor(mine.request.get(), mine.out.get()), "output");
       mine.images = images;
-      mine.answers = answers;
+      mine.logits = logits;
       mine.count = count;
     }
     library.check(library.ov_infer_request_infer(mine.request.get()), "cannot run");

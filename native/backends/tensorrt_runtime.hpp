@@ -6,9 +6,9 @@
 
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 
+#include "backends/plugin.hpp"
 #include "backends/runtime_library.hpp"
 #include "backends/sidecar.hpp"
 
@@ -17,10 +17,6 @@ namespace zoo_backend {
 // TensorRT's interfaces are C++ classes: the layout that this was compiled with is that of one major version.
 static_assert(NV_TENSORRT_MAJOR == 10 || NV_TENSORRT_MAJOR == 11, "the plug-in knows TensorRT 10.12 to 11");
 static_assert(NV_TENSORRT_MAJOR > 10 || NV_TENSORRT_MINOR >= 12, "the plug-in needs TensorRT 10.12 or later");
-
-struct Problem : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 // Keeps TensorRT's latest complaint. Called from any of its threads.
 class Log : public nvinfer1::ILogger {

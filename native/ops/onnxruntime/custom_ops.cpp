@@ -5,8 +5,8 @@
 #include <new>
 #include <string>
 
+#include "onnxruntime/custom_op.hpp"
 #include "ops/kernels.hpp"
-#include "onnxruntime/custom_op_api.hpp"
 
 namespace {
 
@@ -15,7 +15,6 @@ using zoo_ops::Layer;
 using zoo_ops::Parallel;
 using zoo_ops::Shape;
 using zoo_ops::Window;
-namespace ort = zoo_ops::ort;
 
 struct Invalid : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -84,7 +83,7 @@ uint8_t level_of(int64_t value, const char* what) {
 }
 
 Window window_of(const ort::Api& api, const ort::KernelInfo* info, int64_t height, int64_t width) {
-  const std::vector<int64_t> strides = api.attributes(info, "strides"), pads = api.attributes(info, "pads");
+  const std::vector<int64_t> strides = api.int_attributes(info, "strides"), pads = api.int_attributes(info, "pads");
   require(strides.size() == 2, "strides has to be two numbers");
   require(pads.size() == 4, "pads has to be four numbers");
   const Window found{size_of(height, 1, "an empty window"),  size_of(width, 1, "an empty window"),
@@ -122,7 +121,7 @@ class QConv {
       require(values[at] >= -64 && values[at] <= 64, "weights have to have 7 bits: sums of two products saturate");
     const std::vector<int64_t> row = {shape[0]};
     require(api.shape(multiplier) == row && api.shape(offset) == row, "a multiplier and an offset for each channel");
-    const int64_t group = api.attribute(info, "group", int64_t{});
+    const int64_t group = api.int_attribute(info, "group");
     require(group == 1 || (group == shape[0] && shape[3] == 1), "group has to be 1, or the channels of both sides");
     out_ = size_of(shape[0], 1, "no channels");
     in_ = group == 1 ? size_of(shape[3], 1, "no channels") : out_;
@@ -130,10 +129,10 @@ class QConv {
     convolution_ = zoo_ops::kernels().make_convolution(
         {window_, in_, out_, group != 1, values,
          static_cast<const float*>(api.data(multiplier)), static_cast<const float*>(api.data(offset)),
-         level_of(api.attribute(info, "x_zero", int64_t{}), "x_zero is no level"),
-         api.attribute(info, "residual_multiplier", 0.0F),
-         level_of(api.attribute(info, "low", int64_t{}), "low is no level"),
-         level_of(api.attribute(info, "high", int64_t{}), "high is no level")});
+         level_of(api.int_attribute(info, "x_zero"), "x_zero is no level"),
+         api.float_attribute(info, "residual_multiplier"),
+         level_of(api.int_attribute(info, "low"), "low is no level"),
+         level_of(api.int_attribute(info, "high"), "high is no level")});
   }
 
   void run(const ort::Api& api, ort::Context* context) const {
@@ -160,7 +159,7 @@ class QMaxPool {
   static constexpr size_t kOptional = 1;
 
   QMaxPool(const ort::Api& api, const ort::KernelInfo* info) {
-    const std::vector<int64_t> size = api.attributes(info, "kernel_shape");
+    const std::vector<int64_t> size = api.int_attributes(info, "kernel_shape");
     require(size.size() == 2, "kernel_shape has to be two numbers");
     window_ = window_of(api, info, size[0], size[1]);
   }
@@ -182,7 +181,7 @@ class QMean {
   static constexpr size_t kOptional = 1;
 
   QMean(const ort::Api& api, const ort::KernelInfo* info)
-      : multiplier_(api.attribute(info, "multiplier", 0.0F)), offset_(api.attribute(info, "offset", 0.0F)) {}
+      : multiplier_(api.float_attribute(info, "multiplier")), offset_(api.float_attribute(info, "offset")) {}
 
   void run(const ort::Api& api, ort::Context* context) const {
     const Pixels in = pixels(api, context);
@@ -230,7 +229,7 @@ struct Op : ort::CustomOp {
   };
 
   Op() : ort::CustomOp{} {
-    version = ort::kVersion;
+    version = ort::kOperatorVersion;
     GetName = [](const ort::CustomOp*) { return Kernel::kName; };
     GetExecutionProviderType = [](const ort::CustomOp*) -> const char* { return nullptr; };
     GetInputType = [](const ort::CustomOp*, size_t at) { return Kernel::kInputs[at]; };
@@ -271,18 +270,17 @@ struct Op : ort::CustomOp {
 extern "C" __attribute__((visibility("default"))) ort::Status* RegisterCustomOps(ort::SessionOptions* options,
                                                                                   const ort::Base* base) {
   const ort::Api oldest(base->GetApi(1));  // enough to say what is wrong
-  if (base->GetApi(ort::kVersion) == nullptr)
+  if (base->GetApi(ort::kOperatorVersion) == nullptr)
     return oldest.failed(ort::kFailed, "libzoo_ops needs ONNX Runtime 1.17 or newer");
   // Sessions keep pointers to both for as long as they live.
   static const Op<QConv> conv;
   static const Op<QMaxPool> pool;
   static const Op<QMean> mean;
   static const Op<QLevels> levels;
-  const ort::Api api(base->GetApi(ort::kVersion));
+  const ort::Api api(base->GetApi(ort::kOperatorVersion));
   try {
     static ort::Domain* const domain = [&] {
-      ort::Domain* made = nullptr;
-      api.create_domain("zoo.int8", &made);
+      ort::Domain* made = api.create_domain("zoo.int8");
       for (const ort::CustomOp* op : std::initializer_list<const ort::CustomOp*>{&conv, &pool, &mean, &levels})
         api.add(made, op);
       return made;

@@ -1,7 +1,6 @@
 // Structs with struct_size in front: read what an older program has, refuse what only a newer one knows.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -30,16 +29,6 @@ void give(Struct* where, Struct value, const char* name) {
   size_t size = where->struct_size;
   std::memcpy(reinterpret_cast<char*>(where) + sizeof(size_t), reinterpret_cast<const char*>(&value) + sizeof(size_t),
               size - sizeof(size_t));
-}
-
-// One line into the caller's error, cut to its size. NULL and sizes without room for text are fine.
-inline void say(zoo_error* error, const char* text) noexcept {
-  constexpr size_t start = offsetof(zoo_error, text);
-  if (error == nullptr || error->struct_size <= start) return;
-  size_t room = error->struct_size - start, length = std::min(std::strlen(text), room - 1);
-  char* where = reinterpret_cast<char*>(error) + start;
-  std::memcpy(where, text, length);
-  where[length] = '\0';
 }
 
 }  // namespace zoo_impl
