@@ -8,8 +8,6 @@
 
 namespace zoo_impl {
 
-constexpr uint64_t kLargestText = 16 << 20;  // of a manifest, of labels
-
 static Manifest read_manifest(const std::string& folder) {
   struct stat about {};
   if (::stat(folder.c_str(), &about) != 0) throw Failure(ZOO_E_NOT_FOUND, "no such bundle: " + folder);

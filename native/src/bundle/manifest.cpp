@@ -1,9 +1,8 @@
 #include "bundle/manifest.hpp"
 
-#include <algorithm>
-
 #include "base/failure.hpp"
 #include "base/json.hpp"
+#include "base/text.hpp"
 
 namespace zoo_impl {
 
@@ -29,15 +28,10 @@ static zoo_task task_named(const std::string& name) {
   throw Failure(ZOO_E_CORRUPT, "task: '" + name + "' is not known to this version");
 }
 
-// A relative path that stays inside the bundle, in the form that pathlib would leave alone.
+// Checks that a path is relative and stays inside the bundle: names with one '/' between them, none of them "." or "..".
 static const std::string& inside(const std::string& path) {
-  bool good = !path.empty() && path.front() != '/' && path.back() != '/' && path.find('\\') == std::string::npos;
-  for (size_t start = 0; good && start <= path.size();) {
-    size_t end = std::min(path.find('/', start), path.size());
-    std::string part = path.substr(start, end - start);
-    good = !part.empty() && part != "." && part != "..";
-    start = end + 1;
-  }
+  bool good = path.find('\\') == std::string::npos;
+  for (const std::string& name : split(path, '/')) good = good && !name.empty() && name != "." && name != "..";
   if (!good) throw Failure(ZOO_E_CORRUPT, "files: '" + path + "' points outside the bundle");
   return path;
 }

@@ -9,6 +9,7 @@
 
 #include "model/prediction.hpp"
 #include "base/failure.hpp"
+#include "base/text.hpp"
 #include "bundle/selftest_vectors.hpp"
 
 namespace zoo_impl {
@@ -37,8 +38,7 @@ Model::Model(const char* folder, const zoo_options& options)
     throw Failure(ZOO_E_ARGUMENT, "verify must be ZOO_VERIFY_USED or ZOO_VERIFY_ALL");
   const auto graph = manifest().graphs.find(precision_);
   if (graph == manifest().graphs.end()) {
-    std::string known;
-    for (const auto& entry : manifest().graphs) known += (known.empty() ? "" : ", ") + entry.first;
+    const std::string known = joined(keys(manifest().graphs), ", ");
     throw Failure(ZOO_E_NOT_FOUND, std::string(folder) + " has no " + precision_ + " graph; it has: " + known);
   }
   if (options.verify == ZOO_VERIFY_ALL) bundle_.check_files();

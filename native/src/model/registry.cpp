@@ -1,6 +1,5 @@
 #include "model/registry.hpp"
 
-#include <dirent.h>
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -8,20 +7,12 @@
 #include <map>
 
 #include "base/failure.hpp"
+#include "base/file.hpp"
+#include "base/text.hpp"
 
 namespace zoo_impl {
 
 static const std::string kPrefix = "libzoo_backend_", kSuffix = ".so";
-
-static void split(const char* folders, std::vector<std::string>& out) {
-  if (folders == nullptr) return;
-  const std::string text = folders;
-  for (size_t start = 0; start <= text.size();) {
-    const size_t end = std::min(text.find(':', start), text.size());
-    if (end > start) out.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-}
 
 static std::string own_folder() {
   Dl_info info{};
@@ -31,30 +22,32 @@ static std::string own_folder() {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-// Name to file; the first folder that has a name decides.
-static std::map<std::string, std::string> found(const zoo_options& options) {
-  std::vector<std::string> folders;
-  split(options.backend_path, folders);
-  split(std::getenv("ZOO_BACKEND_PATH"), folders);
-  folders.push_back(own_folder());
+// The folders to look in, the first ones first.
+static std::vector<std::string> folders(const zoo_options& options) {
+  std::vector<std::string> found;
+  for (const char* listed : {options.backend_path, static_cast<const char*>(std::getenv("ZOO_BACKEND_PATH"))})
+    if (listed != nullptr)
+      for (const std::string& folder : split(listed, ':'))
+        if (!folder.empty()) found.push_back(folder);
+  found.push_back(own_folder());
+  return found;
+}
+
+// The plug-ins that are there: name to file. Of several files with one name, the one in the first folder.
+static std::map<std::string, std::string> plugins(const zoo_options& options) {
   std::map<std::string, std::string> files;
-  for (const std::string& folder : folders) {
-    DIR* listing = opendir(folder.c_str());
-    if (listing == nullptr) continue;
-    for (const dirent* entry = readdir(listing); entry != nullptr; entry = readdir(listing)) {
-      const std::string file = entry->d_name;
+  for (const std::string& folder : folders(options))
+    for (const std::string& file : names_in(folder)) {
       if (file.size() <= kPrefix.size() + kSuffix.size() || file.compare(0, kPrefix.size(), kPrefix) != 0 ||
           file.compare(file.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0)
         continue;
       files.emplace(file.substr(kPrefix.size(), file.size() - kPrefix.size() - kSuffix.size()), folder + "/" + file);
     }
-    closedir(listing);
-  }
   return files;
 }
 
-// Fills in the table; on failure the candidate's reason. Loading twice gives the same library, and none is unloaded:
-// runtimes start threads that outlive their last session.
+// Loads a plug-in and fills in the candidate's table; on failure its reason. Loading a plug-in again gives the same library.
+// None is unloaded, because runtimes start threads that outlive their last session.
 static bool load(Candidate& candidate) {
   void* library = dlopen(candidate.file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -81,7 +74,8 @@ static bool load(Candidate& candidate) {
   return true;
 }
 
-static Candidate asked(const std::string& name, const std::string& file, const zoo_backend_request& request) {
+// What a plug-in says of this request.
+static Candidate ask(const std::string& name, const std::string& file, const zoo_backend_request& request) {
   Candidate candidate{name, file, {}, 0, ""};
   if (load(candidate)) {
     zoo_error error = ZOO_INIT(zoo_error);
@@ -93,31 +87,28 @@ static Candidate asked(const std::string& name, const std::string& file, const z
 
 std::vector<Candidate> candidates(const zoo_options& options, const zoo_backend_request& request) {
   std::vector<Candidate> all;
-  for (const auto& [name, file] : found(options)) all.push_back(asked(name, file, request));
+  for (const auto& [name, file] : plugins(options)) all.push_back(ask(name, file, request));
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
   return all;
 }
 
 Candidate choose(const zoo_options& options, const zoo_backend_request& request) {
-  const auto files = found(options);
   if (options.backend != nullptr) {
+    const auto files = plugins(options);
     const auto named = files.find(options.backend);
-    std::string known;
-    for (const auto& entry : files) known += (known.empty() ? "" : ", ") + entry.first;
     if (named == files.end())
       throw Failure(ZOO_E_NOT_FOUND, std::string("no backend called '") + options.backend + "'; there " +
-                                         (known.empty() ? "is none at all" : "are: " + known));
-    Candidate only = asked(named->first, named->second, request);  // and no other is loaded
+                                         (files.empty() ? "is none at all" : "are: " + joined(keys(files), ", ")));
+    Candidate only = ask(named->first, named->second, request);  // no other plug-in is loaded
     if (only.score <= 0) throw Failure(ZOO_E_BACKEND, "backend " + only.name + ": " + only.reason);
     return only;
   }
   std::vector<Candidate> all = candidates(options, request);
   if (!all.empty() && all.front().score > 0) return all.front();
-  std::string reasons;
-  for (const Candidate& candidate : all)
-    reasons += (reasons.empty() ? "" : "; ") + candidate.name + ": " + candidate.reason;
-  throw Failure(ZOO_E_BACKEND, "no backend can run here: " +
-                                   (reasons.empty() ? "no libzoo_backend_*.so beside libzoo or in ZOO_BACKEND_PATH" : reasons));
+  std::vector<std::string> reasons;
+  for (const Candidate& candidate : all) reasons.push_back(candidate.name + ": " + candidate.reason);
+  if (reasons.empty()) reasons.push_back("no libzoo_backend_*.so beside libzoo or in ZOO_BACKEND_PATH");
+  throw Failure(ZOO_E_BACKEND, "no backend can run here: " + joined(reasons, "; "));
 }
 
 }  // namespace zoo_impl
