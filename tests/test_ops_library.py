@@ -200,5 +200,5 @@ def test_pictures_that_do_not_fit(ops: Path) -> None:
     with pytest.raises(Exception, match="out of all proportion"):
         run(ops, "QConv", [np.zeros((1, 4, 4, 4), np.uint8)], [w, 1e9 * ones, ones], residual_multiplier=0.0, **usual)
     x, add = np.zeros((1, 4, 4, 4), np.uint8), np.zeros((1, 3, 2, 8), np.uint8)
-    with pytest.raises(Exception, match="another shape than the answer"):
+    with pytest.raises(Exception, match="another shape than the output"):
         run(ops, "QConv", [x, add], [w, ones, ones], residual_multiplier=1.0, **usual)

@@ -1,4 +1,5 @@
-// OpenVINO's C API, on the CPU. Its headers are needed to build this and its library to run it.
+// The plug-in `openvino`: OpenVINO on the CPU, by its C API. Its headers are needed to build the plug-in, its library to run
+// it.
 #include <openvino/c/openvino.h>
 
 #include <cstring>
@@ -16,7 +17,7 @@ using zoo_backend::Problem;
 using zoo_backend::say;
 using zoo_backend::Signature;
 
-// The functions that are used, from the library that was found when the program ran.
+// The functions that are used. They are looked up in the library when a program runs.
 #define ZOO_OPENVINO_FUNCTIONS(X)                                                                                  \
   X(ov_get_openvino_version) X(ov_version_free) X(ov_get_last_err_msg) X(ov_free) X(ov_core_create) X(ov_core_free) \
   X(ov_core_get_property) X(ov_core_read_model_from_memory_buffer) X(ov_core_compile_model) X(ov_model_free)        \
@@ -49,12 +50,12 @@ struct Library {
     const char* last = ov_get_last_err_msg();
     std::string text = last == nullptr ? "" : last;
     while (!text.empty() && text.back() == '\n') text.pop_back();
-    // The last line of several says what is wrong, those before it where in OpenVINO's sources.
+    // The last line says what is wrong; the lines before it say where in OpenVINO's sources.
     const size_t line = text.rfind('\n');
     throw Problem(std::string(what) + ": " + (line == std::string::npos ? text : text.substr(line + 1)));
   }
 
-  // A property's text, freed by the library that made it.
+  // A property's text. OpenVINO allocated it and frees it here.
   std::string taken(char* value) const {
     std::string text = value == nullptr ? "" : value;
     ov_free(value);
@@ -80,13 +81,13 @@ struct Engine {
   std::shared_ptr<const Library> library;
   std::string about;
   Signature signature;
-  // Read from the model: the numbers of element types moved between releases of OpenVINO.
+  // Read from the model, because the numbers of element types differ between releases of OpenVINO.
   ov_element_type_e in_type{}, out_type{};
   Owned<ov_core_t> core;
   Owned<ov_compiled_model_t> model;
 };
 
-// A request, and the tensors around the buffers that it was last given.
+// An inference request, and tensors on the buffers of its latest run.
 struct Session {
   Engine* engine;
   Owned<ov_infer_request_t> request;
@@ -116,6 +117,7 @@ std::string version(const Library& library) {
   return text;
 }
 
+// The element type of the only input, or of the only output.
 ov_element_type_e type_of(const Library& library, const ov_compiled_model_t* model,
                           decltype(&ov_compiled_model_input) end) {
   ov_output_const_port_t* port = nullptr;
@@ -126,6 +128,7 @@ ov_element_type_e type_of(const Library& library, const ov_compiled_model_t* mod
   return type;
 }
 
+// Checks that a property has the value that was asked for.
 void read_back(const Library& library, const ov_compiled_model_t* model, const char* key, const std::string& wanted) {
   char* value = nullptr;
   library.check(library.ov_compiled_model_get_property(model, key, &value), key);
@@ -156,7 +159,7 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
                                                                 request->graph_size, nullptr, &model),
                   "cannot read the graph");
     const auto keep = owned(model, library.ov_model_free);
-    // Left alone, OpenVINO computes in bf16 wherever the CPU has it: the graph's precision is not what would run.
+    // Without this hint OpenVINO computes in bf16 wherever the CPU has it, and not in the precision of the graph.
     const std::string threads = std::to_string(request->threads), precision = half ? "f16" : "f32";
     ov_compiled_model_t* compiled = nullptr;
     library.check(library.ov_core_compile_model(core, model, "CPU", 6, &compiled, "PERFORMANCE_HINT", "LATENCY",
@@ -191,6 +194,7 @@ zoo_status session_create(void* engine, void** out, zoo_error* error) {
 
 void session_free(void* session) { delete static_cast<Session*>(session); }
 
+// A tensor on `data`, which it does not own. `size`: bytes.
 Owned<ov_tensor_t> around(const Library& library, ov_element_type_e type, ov_shape_t shape, void* data, size_t size) {
   ov_tensor_t* tensor = nullptr;
   library.check(library.ov_tensor_create_from_host_ptr(type, shape, data, &tensor), "no tensor");

@@ -88,7 +88,7 @@ Sidecar Sidecar::parse(std::string_view text) {
   for (size_t i = 0; i < 3; ++i) found.batch[i] = static_cast<int64_t>(batch[i].whole("batch", kMostImages));
   const Json& settings = json.at("settings", "sidecar");
   settings.object("settings");
-  // Each backend has settings of its own; these decide where its engine may run.
+  // Each backend has its own settings; only those that decide where an engine may run are read.
   if (const Json* flags = settings.find("flags"))
     for (const Json& flag : flags->list("settings.flags")) found.flags.push_back(flag.text("settings.flags"));
   if (const Json* level = settings.find("hardware_compatibility"))

@@ -1,5 +1,6 @@
-// TensorRT 10.12 to 11: runs the plan that `zoo build --backend tensorrt` made of a graph. zoo/engines/tensorrt.py and
-// plan.py are the same in Python. The headers are needed to build this and the libraries to run it.
+// The plug-in `tensorrt`: TensorRT 10.12 to 11 runs the plan that `zoo build --backend tensorrt` built from a graph. Python's
+// zoo/engines/tensorrt/backend.py and plan.py do the same. The headers are needed to build the plug-in, the libraries to run
+// it.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -40,7 +41,7 @@ int32_t score(const zoo_backend_request* request, zoo_error* error) {
   }
 }
 
-// The plan, loaded. Members are destroyed from the last to the first, as TensorRT wants it.
+// A loaded plan. Members are destroyed from the last to the first, in the order that TensorRT needs.
 struct Engine {
   explicit Engine(const zoo_backend_request& request)
       : cuda(here()), tensorrt(here(), request.runtime_library), signature(request) {}
@@ -60,7 +61,7 @@ struct Engine {
   std::unique_ptr<ICudaEngine> engine;
 };
 
-// The only input or output must be the bundle's.
+// Checks that the plan has one input, or one output, and that it is the bundle's.
 void check_signature(const Engine& mine, TensorIOMode mode, const std::string& name, DataType type,
                      const int64_t* shape, int32_t rank) {
   const char* found = nullptr;
@@ -79,7 +80,7 @@ void check_signature(const Engine& mine, TensorIOMode mode, const std::string& n
 
 void load(Engine& mine, const zoo_backend_request& request) {
   const Built built = plan_for(request, mine.cuda.gpu(), mine.tensorrt.version);
-  const Bytes plan = artefact(built);  // checked before TensorRT sees one byte of it
+  const Bytes plan = artefact(built);  // its SHA-256 is checked before TensorRT gets it
   mine.runtime.reset(
       static_cast<IRuntime*>(mine.tensorrt.createInferRuntime_INTERNAL(&mine.log, NV_TENSORRT_VERSION)));
   mine.must(mine.runtime != nullptr, "start");
@@ -114,14 +115,15 @@ void close(void* engine) {
 
 const char* runtime(void* engine) { return static_cast<Engine*>(engine)->about.c_str(); }
 
-// One batch size: its context, and the graph that was captured from it and is only valid while it lives.
+// What runs one batch size: a context, and the CUDA graph that was captured from it. The graph is only valid while the
+// context lives.
 struct Lane {
   std::unique_ptr<IExecutionContext> context;
   cudaGraphExec_t graph = nullptr;
 };
 
-// What one thread runs the plan with: a stream of its own, buffers whose addresses never change, and a CUDA graph for
-// each batch size.
+// What one thread needs to run the plan: a stream, buffers whose addresses never change, and a CUDA graph for each batch
+// size, which is captured once and replayed from then on.
 class Session {
  public:
   explicit Session(Engine& engine)
@@ -136,7 +138,7 @@ class Session {
       device(&images_, most * image_size_);
       device(&logits_, most * logits_size_);
       device(&scratch_, static_cast<size_t>(std::max<int64_t>(1, scratch_size_)));
-      // Copies from page-locked memory need no staging.
+      // CUDA copies page-locked memory directly; other memory it would copy twice.
       cuda.done(cuda.cudaMallocHost(&host_images_, most * image_size_), "lock memory");
       cuda.done(cuda.cudaMallocHost(&host_logits_, most * logits_size_), "lock memory");
     } catch (...) {
@@ -162,7 +164,7 @@ class Session {
     engine_.cuda.done(engine_.cuda.cudaMalloc(memory, size), "allocate memory on the GPU");
   }
 
-  // Fewer images than the profile takes are filled up with black ones.
+  // A batch with fewer images than the plan's profile takes is filled up with black images.
   void one_batch(const uint8_t* images, int64_t count, float* logits) {
     const Cuda& cuda = engine_.cuda;
     const int64_t rows = std::max(count, engine_.fewest);
@@ -177,21 +179,21 @@ class Session {
     std::memcpy(logits, host_logits_, given * logits_size_);
   }
 
-  // Shapes and addresses of a batch size are set here, once.
+  // The lane of a batch size. It is made once: that sets shapes and addresses, and captures the graph.
   Lane& lane(int64_t rows) {
     if (const auto found = lanes_.find(rows); found != lanes_.end()) return found->second;
     const Cuda& cuda = engine_.cuda;
     Lane made;
     {
-      // A captured graph holds the state of its context, so that each has its own. They run one after the other and
-      // share their scratch memory.
+      // A captured graph uses the state of its context: each batch size has a context of its own. They run one after the
+      // other and share their scratch memory.
       const std::lock_guard<std::mutex> turn(engine_.contexts);
       made.context.reset(engine_.engine->createExecutionContext(ExecutionContextAllocationStrategy::kUSER_MANAGED));
     }
     engine_.must(made.context != nullptr, "create an execution context");
     IExecutionContext& context = *made.context;
     context.setDeviceMemoryV2(scratch_, scratch_size_);
-    context.setNvtxVerbosity(ProfilingVerbosity::kNONE);  // plans are built DETAILED, which would slow every launch
+    context.setNvtxVerbosity(ProfilingVerbosity::kNONE);  // plans are built with DETAILED, which slows every launch
     engine_.must(context.setOptimizationProfileAsync(0, stream_), "choose the profile");
     const Signature& bundle = engine_.signature;
     Dims shape{};
@@ -201,7 +203,7 @@ class Session {
     engine_.must(context.setTensorAddress(bundle.input.c_str(), images_), "take the input's address");
     engine_.must(context.setTensorAddress(bundle.output.c_str(), logits_), "take the output's address");
     engine_.must(context.inferShapes(0, nullptr) == 0, "infer the shapes");
-    engine_.must(context.enqueueV3(stream_), "run");  // what it does lazily must not happen during the capture
+    engine_.must(context.enqueueV3(stream_), "run");  // lazy initialisation must not happen during the capture
     cuda.done(cuda.cudaStreamSynchronize(stream_), "run");
     made.graph = captured(context);
     if (lanes_.size() >= kGraphs) drop(lanes_.begin());
@@ -232,7 +234,7 @@ class Session {
 
   void free_all() {
     const Cuda& cuda = engine_.cuda;
-    if (stream_ != nullptr) cuda.cudaStreamSynchronize(stream_);  // an error may have left work behind
+    if (stream_ != nullptr) cuda.cudaStreamSynchronize(stream_);  // after an error, work may still be queued
     while (!lanes_.empty()) drop(lanes_.begin());
     for (void* memory : {images_, logits_, scratch_}) cuda.cudaFree(memory);
     for (void* memory : {host_images_, host_logits_}) cuda.cudaFreeHost(memory);
@@ -240,7 +242,7 @@ class Session {
   }
 
   Engine& engine_;
-  const size_t image_size_, logits_size_;  // bytes of one
+  const size_t image_size_, logits_size_;  // bytes of one image, and of its logits
   cudaStream_t stream_ = nullptr;
   void *images_ = nullptr, *logits_ = nullptr, *scratch_ = nullptr;  // on the GPU
   void *host_images_ = nullptr, *host_logits_ = nullptr;

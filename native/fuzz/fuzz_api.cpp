@@ -1,4 +1,4 @@
-// Structs full of any bytes in calls that must not trust them. Pointers are ours: no library can check those.
+// Structs with random bytes in calls that must not trust them. Pointers are valid: no library can check those.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ T next(const uint8_t*& data, size_t& size) {
   return value;
 }
 
-// A wild struct_size would be the caller's lie about its own memory: either plausible or caught.
+// Small, right or a little too large. A caller whose struct_size is larger than its memory cannot be caught.
 size_t struct_size(uint8_t choice, size_t right) { return choice % 4 == 0 ? choice : choice % 4 == 1 ? right + choice : right; }
 
 }  // namespace
@@ -40,7 +40,7 @@ size_t struct_size(uint8_t choice, size_t right) { return choice % 4 == 0 ? choi
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Ready ready;
   uint8_t images[2 * kHeight * kWidth * 3], small[16] = {};
-  float answers[2 * kOutputs];
+  float logits[2 * kOutputs];
   const uint8_t choice = next<uint8_t>(data, size);
 
   zoo_tensor in = next<zoo_tensor>(data, size), out = next<zoo_tensor>(data, size);
@@ -50,8 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (choice & 2) in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3, out.shape[1] = kOutputs;
   in.data = images;
   in.size = std::min(in.size, sizeof images);
-  out.data = answers;
-  out.size = std::min(out.size, sizeof answers);
+  out.data = logits;
+  out.size = std::min(out.size, sizeof logits);
   std::memset(images, choice, sizeof images);
   zoo_run(ready.context, &in, &out, nullptr);
 

@@ -40,11 +40,11 @@ std::string Folder::read(const std::string& name) const {
   return text.str();
 }
 
-static const std::string kGraph = "\x40 a graph that the backend sums understands";
+static const std::string kGraph = "\x40 a graph for the backend sums";
 static const std::string kLabels = R"(["ape", "b\u00e4r", "cat", "dog"])";
 static const std::string kReadme = "a card\n";
 
-// Two pictures of bytes 0 and 255, and the answers of the backend `sums` to them.
+// Two images, of bytes 0 and of bytes 255, and the logits that the backend `sums` gives for them.
 static std::string vectors() {
   const size_t picture = size_t{kHeight} * kWidth * 3;
   const std::string header =
@@ -53,9 +53,9 @@ static std::string vectors() {
   std::string bytes(8, '\0');
   for (int i = 0; i < 8; ++i) bytes[static_cast<size_t>(i)] = static_cast<char>(header.size() >> 8 * i & 255);
   bytes += header + std::string(picture, '\0') + std::string(picture, '\xff');
-  for (float answer : {0.25f, 0.25f, 0.25f, 0.25f, 1.25f, 1.25f, 1.25f, 1.25f}) {
+  for (float logit : {0.25f, 0.25f, 0.25f, 0.25f, 1.25f, 1.25f, 1.25f, 1.25f}) {
     char raw[4];
-    std::memcpy(raw, &answer, 4);
+    std::memcpy(raw, &logit, 4);
     bytes.append(raw, 4);
   }
   return bytes;

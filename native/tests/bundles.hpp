@@ -1,4 +1,4 @@
-// Bundles and pictures for tests, made on the spot.
+// Bundles and pictures for tests, made by the tests themselves.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 constexpr uint32_t kHeight = 6, kWidth = 8, kOutputs = 4;
 
-// A folder of its own that is removed at the end.
+// A new folder, which is removed at the end.
 class Folder {
  public:
   Folder();
@@ -32,7 +32,7 @@ void write_bundle(const Folder& folder);
 // Options that find the tests' own backend.
 zoo_options test_options();
 
-// RGB pixels of a soft pattern.
+// RGB pixels [height, width, 3] of a smooth pattern.
 std::vector<uint8_t> pattern(uint32_t width, uint32_t height);
 std::vector<uint8_t> as_jpeg(const std::vector<uint8_t>& rgb, uint32_t width, uint32_t height);
 std::vector<uint8_t> as_png(const std::vector<uint8_t>& rgb, uint32_t width, uint32_t height);

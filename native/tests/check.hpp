@@ -1,4 +1,4 @@
-// The smallest test framework that says which check of which test failed.
+// A minimal test framework: TEST registers a test, CHECK prints which condition of which file and line does not hold.
 #pragma once
 
 #include <cstdio>
@@ -26,7 +26,7 @@ struct Registered {
 #define CHECK(condition)                                                            \
   do {                                                                              \
     if (!(condition)) {                                                             \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);  \
+      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
       ++failures;                                                                   \
     }                                                                               \
   } while (false)

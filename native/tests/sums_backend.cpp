@@ -1,5 +1,5 @@
-// A backend for tests: answer j is the mean of those image bytes whose index leaves j when divided by the outputs, plus
-// the graph's first byte / 256. It allocates nothing when it runs.
+// A backend for tests: logit j is the mean of those image bytes, divided by 255, whose index modulo the number of outputs is
+// j, plus the graph's first byte / 256. It allocates nothing when it runs.
 #include <cstring>
 #include <new>
 
@@ -40,14 +40,14 @@ zoo_status session_create(void* engine, void** session, zoo_error*) {
 
 void session_free(void* session) { delete static_cast<Engine*>(session); }
 
-zoo_status run(void* session, const uint8_t* images, int64_t count, float* answers, zoo_error*) {
+zoo_status run(void* session, const uint8_t* images, int64_t count, float* logits, zoo_error*) {
   const Engine& engine = *static_cast<const Engine*>(session);
-  for (int64_t i = 0; i < count; ++i, images += engine.pixels, answers += engine.outputs)
+  for (int64_t i = 0; i < count; ++i, images += engine.pixels, logits += engine.outputs)
     for (uint32_t j = 0; j < engine.outputs; ++j) {
       uint64_t sum = 0, many = 0;
       for (size_t at = j; at < engine.pixels; at += engine.outputs, ++many) sum += images[at];
-      answers[j] = many == 0 ? 0.0f : static_cast<float>(static_cast<double>(sum) / (255.0 * static_cast<double>(many)));
-      answers[j] += engine.offset;
+      logits[j] = many == 0 ? 0.0f : static_cast<float>(static_cast<double>(sum) / (255.0 * static_cast<double>(many)));
+      logits[j] += engine.offset;
     }
   return ZOO_OK;
 }

@@ -1,4 +1,4 @@
-// Whole bundles through the C border, on the tests' own backend.
+// Whole bundles through the C interface, on the tests' own backend.
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -59,21 +59,21 @@ struct Opened {
 
 struct Tensors {
   explicit Tensors(int64_t count)
-      : images(static_cast<size_t>(count) * kHeight * kWidth * 3), answers(static_cast<size_t>(count) * kOutputs) {
+      : images(static_cast<size_t>(count) * kHeight * kWidth * 3), logits(static_cast<size_t>(count) * kOutputs) {
     in.data = images.data();
     in.size = images.size();
     in.dtype = ZOO_UINT8;
     in.rank = 4;
     in.shape[0] = count, in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3;
-    out.data = answers.data();
-    out.size = answers.size() * sizeof(float);
+    out.data = logits.data();
+    out.size = logits.size() * sizeof(float);
     out.dtype = ZOO_FLOAT32;
     out.rank = 2;
     out.shape[0] = count, out.shape[1] = kOutputs;
   }
 
   std::vector<uint8_t> images;
-  std::vector<float> answers;
+  std::vector<float> logits;
   zoo_tensor in = ZOO_INIT(zoo_tensor), out = ZOO_INIT(zoo_tensor);
 };
 
@@ -126,7 +126,7 @@ TEST(batches_run_as_single_pictures_do) {
   for (size_t i = 0; i < 5; ++i) {
     std::memcpy(single.images.data(), &five.images[i * single.images.size()], single.images.size());
     CHECK(zoo_run(opened.context, &single.in, &single.out, nullptr) == ZOO_OK);
-    CHECK(std::memcmp(single.answers.data(), &five.answers[i * kOutputs], sizeof(float) * kOutputs) == 0);
+    CHECK(std::memcmp(single.logits.data(), &five.logits[i * kOutputs], sizeof(float) * kOutputs) == 0);
   }
 }
 
@@ -174,7 +174,7 @@ TEST(a_flipped_byte_of_the_manifest_is_found_or_harmless) {
   }
 }
 
-TEST(wrong_answers_fail_the_selftest) {
+TEST(wrong_logits_fail_the_selftest) {
   Opened opened;
   std::string text = opened.folder.read("manifest.json");
   text.replace(text.find("1e-4"), 4, "-1.0");  // no difference is small enough
@@ -260,7 +260,7 @@ TEST(eight_threads_share_one_model) {
       tensors.in.data = tensors.images.data();
       for (int i = 0; i < 1250; ++i) {
         if (zoo_run(mine, &tensors.in, &tensors.out, &error) != ZOO_OK) ++wrong;
-        if (tensors.answers != reference.answers) ++wrong;
+        if (tensors.logits != reference.logits) ++wrong;
       }
       zoo_context_free(mine);
     });
@@ -276,13 +276,13 @@ TEST(a_context_in_two_threads_is_a_status) {
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
-        zoo_prediction answer = ZOO_INIT(zoo_prediction);
-        const zoo_status status = zoo_predict_png(opened.context, png.data(), png.size(), &answer, nullptr);
+        zoo_prediction prediction = ZOO_INIT(zoo_prediction);
+        const zoo_status status = zoo_predict_png(opened.context, png.data(), png.size(), &prediction, nullptr);
         if (status != ZOO_OK && status != ZOO_E_BUSY) ++other;
       }
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(other == 0);
-  zoo_prediction answer = ZOO_INIT(zoo_prediction);
-  CHECK(zoo_predict_png(opened.context, png.data(), png.size(), &answer, nullptr) == ZOO_OK);  // free again
+  zoo_prediction prediction = ZOO_INIT(zoo_prediction);
+  CHECK(zoo_predict_png(opened.context, png.data(), png.size(), &prediction, nullptr) == ZOO_OK);  // free again
 }

@@ -1,4 +1,4 @@
-// The parts below the C border: JSON, manifests, hashes, orientation, resizing.
+// The parts below the C interface: JSON, manifests, hashes, orientation, resizing.
 #include <cstdlib>
 #include <cstring>
 
@@ -93,7 +93,7 @@ TEST(turning_puts_every_corner_where_exif_says) {
   }
 }
 
-// Every byte by a generator whose numbers never repeat within a test: a swapped pixel or channel shows.
+// Random bytes: a swapped pixel or channel changes the result.
 static std::vector<uint8_t> noise(size_t size) {
   static uint32_t state = 7;
   std::vector<uint8_t> bytes(size);
@@ -104,8 +104,9 @@ static std::vector<uint8_t> noise(size_t size) {
   return bytes;
 }
 
-TEST(vector_code_gives_the_bits_of_plain_code) {
-  // 20000 to 3 has so many weights that the sums of their parts wrap around. 37 is white, where sums are largest.
+TEST(vector_code_gives_the_bits_of_scalar_code) {
+  // 20000 to 3 has so many weights that the sums of their parts wrap around. The picture of width 37 is white: its sums are
+  // the largest.
   const uint32_t sides[][2] = {{500, 341}, {37, 90}, {1000, 16}, {5, 4}, {1, 7}, {2, 1}, {9, 3}, {640, 256}, {20000, 3}};
   for (const Loops* loops : usable_loops())
     for (const auto& [wide, out_wide] : sides)
@@ -117,15 +118,15 @@ TEST(vector_code_gives_the_bits_of_plain_code) {
         for (uint32_t cut : {0u, 1u, 3u}) {
           if (out_wide <= 2 * cut || out_high <= 2 * cut) continue;
           const Crop crop{out_wide, out_high, cut, cut, out_wide - 2 * cut, out_high - 2 * cut};
-          std::vector<uint8_t> plain(size_t{crop.wide} * crop.high * 3), fast(plain.size());
-          Resizer(kPlain).run(view, crop, plain.data());
+          std::vector<uint8_t> scalar(size_t{crop.wide} * crop.high * 3), fast(scalar.size());
+          Resizer(kScalar).run(view, crop, scalar.data());
           Resizer(*loops).run(view, crop, fast.data());
-          CHECK(plain == fast);
+          CHECK(scalar == fast);
         }
       }
 }
 
-TEST(framing_rounds_halves_to_even_as_python) {
+TEST(preprocessing_rounds_halves_to_even_as_python) {
   const Crop crop = crop_of({500, 375}, {256, 224, 224});
   CHECK(crop.width == 341 && crop.height == 256 && crop.left == 58 && crop.top == 16);
   CHECK(crop_of({5, 2}, {1, 1, 1}).width == 2);   // 2.5

@@ -1,6 +1,7 @@
-// A filter for each channel, 32 channels at a time. The bytes of two taps are interleaved and multiplied with both weights,
-// which gives sums of 16 bits; two of these are interleaved and added up to 32 bits. Interleaving mixes the channels of a
-// register, and packing the levels at the end puts them in order again.
+// Depthwise convolution (a filter for each channel) with AVX2, 32 channels at a time. A tap is one of the pixels under the
+// window. The bytes of two taps are interleaved and multiplied with both weights, which gives sums of 16 bits; two of these
+// are interleaved and added up to 32 bits. Interleaving changes the order of the channels in a register, and packing the
+// levels at the end restores it. The scalar twin: ops/scalar/depthwise_scalar.cpp.
 #include <algorithm>
 #include <vector>
 
@@ -14,11 +15,11 @@ namespace {
 
 constexpr size_t kWide = 2 * kPanel;
 constexpr size_t kSums = 4;      // registers for the sums of 32 channels
-constexpr size_t kPairs3x3 = 5;  // of taps: a loop that the compiler takes apart
+constexpr size_t kPairs3x3 = 5;  // pairs of taps of a 3x3 window: a constant, so that the compiler unrolls the loop
 
-// Windows side by side.
+// Windows that lie side by side.
 struct Run {
-  const uint8_t** taps;  // the pixels under the first one, an even number; each of them moves by `step` to the next
+  const uint8_t** taps;  // the pixels under the first window, an even number; `step` bytes from one window to the next
   size_t count;
 };
 
@@ -35,7 +36,7 @@ struct RunsUse {
   using Type = Run;
 };
 
-// Of the answer.
+// A row of the output.
 struct Row {
   const Run* runs;
   size_t count, step, channels;
@@ -43,7 +44,7 @@ struct Row {
   uint8_t* out;
 };
 
-// 32 or 16 channels; 16 are the lower half of the register.
+// 32 or 16 channels; 16 lie in the lower half of the register.
 template <size_t width>
 __m256i load(const uint8_t* from) {
   if constexpr (width == kWide) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
@@ -58,7 +59,7 @@ void store(uint8_t* to, __m256i levels) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(levels));
 }
 
-// Sums of 16 bits over two taps: channels 0-7 and 16-23, and the others.
+// Sums of 16 bits over two taps. low: channels 0-7 and 16-23, high: the others.
 struct Pair {
   __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
 
@@ -83,13 +84,14 @@ struct Sums {
   }
 };
 
-// The filters of 32 channels, and what their sums end in.
+// The filters of 32 channels, and what requantises their sums. The scalar twin of `levels`: requantize_scalar.hpp.
 struct Panel32 {
   size_t start;            // the first channel
   const __m256i* weights;  // [pairs][2][32]: both taps of channels 0-7 and 16-23, then of the others
   __m256 by[kSums], plus[kSums], residual_by;
   __m256i low, high;
 
+  // Requantises the sums.
   __m256i levels(const Sums& sums) const {
     return packed(real(sums, 0), real(sums, 1), real(sums, 2), real(sums, 3));
   }
@@ -114,7 +116,7 @@ struct Panel32 {
   }
 };
 
-// A row of the answer in one panel. `fixed`: the number of pairs of taps where it is known, or 0.
+// A row of the output in one panel. `fixed`: the number of pairs of taps where the compiler knows it, or 0.
 template <size_t width, size_t fixed>
 __attribute__((noinline)) void compute(const Row& row, const Panel32& panel, size_t pairs) {
   if (fixed != 0) pairs = fixed;
@@ -157,7 +159,7 @@ class Depthwise : public Convolution {
     const size_t many = (channels_ + width_ - 1) / width_, size = pairs_ * 2 * kWide;
     weights_ = Buffer<int8_t>(many * size);
     for (size_t at = 0; at < many; ++at) {
-      // The last panel begins earlier where channels do not suffice, and computes some of them again.
+      // Where the last panel would have fewer channels, it begins earlier and computes some channels again.
       const size_t start = std::min(at * width_, std::max(channels_, width_) - width_);
       int8_t* weights = weights_.data() + at * size;
       panels_.push_back(make_panel(layer, requantizer, start, weights));
@@ -207,36 +209,37 @@ class Depthwise : public Convolution {
     return panel;
   }
 
-  // A row of the answer. Fewer channels than a register has are computed aside, with space between the pixels, because
-  // nothing behind a row may be read or written.
+  // A row of the output. A layer with fewer channels than a register has is computed in memory of its own, with space between
+  // the pixels, because bytes behind a row may be neither read nor written.
   void row(const uint8_t* image, const Shape& shape, size_t row, const uint8_t* residual, uint8_t* out) const {
     const size_t columns = window_.columns(shape), width = shape.width, height = window_.height, line = width * pixel_;
     const bool narrow = channels_ < pixel_;
     uint8_t* outside = scratch<OutsideUse>(line + (narrow ? height * line + 2 * columns * pixel_ : 0));
-    uint8_t* aside = outside + line;
+    uint8_t* apart = outside + line;
     const uint8_t** lines = scratch<LinesUse>(height);
-    size_t missing = pixel_;  // bytes of pixels that are not there: one at an edge, or a whole line
+    size_t missing = pixel_;  // bytes of pixels outside of the picture: one pixel at an edge, or a whole line
     for (size_t y = 0; y < height; ++y) {
       const size_t at = row * window_.stride_y + y - window_.top;  // wraps above the first
       if (at >= shape.height) missing = line;
       lines[y] = at < shape.height ? image + at * width * channels_ : outside;
-      if (narrow && at < shape.height) lines[y] = spread(lines[y], width, aside + y * line);
+      if (narrow && at < shape.height) lines[y] = spread(lines[y], width, apart + y * line);
     }
     std::memset(outside, zero_, missing);
     if (!narrow) return compute_row(lines, outside, width, columns, residual, out);
-    uint8_t* levels = aside + height * line;
+    uint8_t* levels = apart + height * line;
     const uint8_t* added = residual == nullptr ? nullptr : spread(residual, columns, levels + columns * pixel_);
     compute_row(lines, outside, width, columns, added, levels);
     for (size_t at = 0; at < columns; ++at) std::memcpy(out + at * channels_, levels + at * pixel_, channels_);
   }
 
+  // Copies pixels, which lie without gaps, to places `pixel_` bytes apart.
   const uint8_t* spread(const uint8_t* from, size_t pixels, uint8_t* to) const {
     for (size_t at = 0; at < pixels; ++at) std::memcpy(to + at * pixel_, from + at * channels_, channels_);
     return to;
   }
 
-  // `lines`: those under the window; `outside`: a pixel that means 0. Windows over the left or the right edge are runs of
-  // their own, and so are all where the picture is narrower than the window.
+  // `lines`: the lines under the window; `outside`: a pixel of zero points. A window over the left or right edge is a run of
+  // its own; so is every window where the picture is narrower than the window.
   void compute_row(const uint8_t** lines, const uint8_t* outside, size_t width, size_t columns, const uint8_t* residual,
                    uint8_t* out) const {
     const size_t many = 2 * pairs_, step = window_.stride_x;
@@ -254,7 +257,7 @@ class Depthwise : public Convolution {
     for (const Panel32& panel : panels_) compute_(row, panel, pairs_);
   }
 
-  // The pixels under the window at a column. A tap that makes their number even has no weight.
+  // The pixels under the window at a column. Where their number is odd, one more tap is added, whose weight is 0.
   void find(const uint8_t** lines, const uint8_t* outside, size_t width, size_t column, const uint8_t** taps) const {
     for (size_t y = 0; y < window_.height; ++y)
       for (size_t x = 0; x < window_.width; ++x) {
@@ -266,9 +269,9 @@ class Depthwise : public Convolution {
 
   Window window_;
   size_t channels_, pairs_;
-  size_t pixel_;  // from one pixel to the next where they are computed
+  size_t pixel_;  // bytes from one pixel to the next in the memory that is computed on
   uint8_t zero_;
-  size_t width_;  // of a panel
+  size_t width_;  // channels of a panel: 32, or 16 where there are fewer than 32
   Compute compute_;
   std::vector<Panel32> panels_;
   Buffer<int8_t> weights_;

@@ -1,5 +1,6 @@
-// Any convolution as a product of matrices: a row holds the pixels under the window at one place (im2col), a column the
-// weights of one output channel.
+// Any convolution as a product of matrices with AVX2: a row of the left matrix holds the levels under the window at one
+// place of the output (im2col), a column of the right one the weights of one output channel. The scalar twin:
+// ops/scalar/im2col_gemm_scalar.cpp.
 #include <algorithm>
 #include <utility>
 
@@ -11,33 +12,34 @@
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kRows = 4;                 // of a tile: 4 x 16 sums, and what goes into them, fill the registers
-constexpr size_t kBlockBytes = 128 * 1024;  // rows that are laid out at once: a part of the L2 cache
+constexpr size_t kRows = 4;                 // that are multiplied together: 4 x 16 sums and their factors fill the registers
+constexpr size_t kBlockBytes = 128 * 1024;  // of the rows that are laid out at once: a part of the L2 cache
 constexpr size_t kBlockRows = 48 * kRows;
-constexpr size_t kFewRows = 6 * kRows;  // of a block: fewer, and the weights are read more than used
-constexpr size_t kTasks = 8;            // a multiple of it, so that two, four and eight threads have equal shares
+constexpr size_t kFewRows = 6 * kRows;  // in a block with fewer rows, reading the weights takes longer than using them
+constexpr size_t kTasks = 8;            // blocks are a multiple of this: two, four or eight threads have equal shares
 
 struct RowsUse {
   using Type = uint8_t;
 };
 
-// Rows and the panel that they are multiplied with.
+// Some rows, and the panel that they are multiplied with.
 struct Strip {
   const uint8_t* rows;
   size_t row_step, count;
   PackedWeights::Panel weights;
   size_t quads;
-  const int8_t* fetch;  // the weights that are used next; `lines` of theirs come into the cache with each tile
+  const int8_t* fetch;  // the weights of the next panel: each tile prefetches `lines` cache lines of them
   size_t lines;
   const uint8_t* residual;
   uint8_t* out;
   size_t out_step;
 };
 
-// The sums of a row: 8 channels and 8 more.
+// The sums of a row: int32, channels 0-7 and 8-15.
 struct Sums {
   __m256i left = _mm256_setzero_si256(), right = _mm256_setzero_si256();
 
+  // Adds two quads that fit into 16 bits together (packed_weights.hpp).
   void add_pair(const uint8_t* one, const uint8_t* other, const __m256i* by) {
     const __m256i x = repeat(one), y = repeat(other);
     widen(_mm256_add_epi16(_mm256_maddubs_epi16(x, by[0]), _mm256_maddubs_epi16(y, by[2])),
@@ -54,8 +56,8 @@ struct Sums {
   }
 };
 
-// At least four rows, in tiles of four. The last tile begins earlier where rows do not suffice, and computes some of them
-// again. Four names and not an array: compilers keep an array's sums in memory.
+// At least four rows, in tiles of four. Where the last tile would have fewer, it begins earlier and computes some rows again.
+// Four variables instead of an array, because compilers keep the sums of an array in memory.
 template <bool add>
 __attribute__((noinline)) void compute(const Strip& strip, const PanelRequantizer& panel) {
   const size_t step = strip.row_step;
@@ -92,13 +94,13 @@ __attribute__((noinline)) void compute(const Strip& strip, const PanelRequantize
   }
 }
 
-// Any number of rows, and a panel that has all its channels.
+// Any number of rows, and a panel with all 16 channels.
 void compute_whole(Strip strip, const PanelRequantizer& panel) {
   const auto run = strip.residual == nullptr ? compute<false> : compute<true>;
   if (strip.count >= kRows) return run(strip, panel);
   const size_t count = std::exchange(strip.count, kRows), step = std::exchange(strip.row_step, 0),
                out_step = std::exchange(strip.out_step, 0);
-  for (size_t row = 0; row < count; ++row) {  // each one four times
+  for (size_t row = 0; row < count; ++row) {  // computes each row four times
     run(strip, panel);
     strip.rows += step;
     strip.out += out_step;
@@ -106,7 +108,8 @@ void compute_whole(Strip strip, const PanelRequantizer& panel) {
   }
 }
 
-// The same where the panel has fewer channels: computed aside, because nothing behind them may be read or written.
+// The same for a panel with fewer than 16 channels: computed in memory of its own, because bytes behind the last channel may
+// be neither read nor written.
 void compute_part(const Strip& strip, const PanelRequantizer& panel, size_t channels) {
   alignas(kAlignment) uint8_t levels[kRows * kPanel], residual[kRows * kPanel] = {};
   Strip aside = strip;
@@ -143,7 +146,7 @@ class Im2colGemm : public Convolution {
     if (rows >= kTasks * kFewRows) blocks = (blocks + kTasks - 1) / kTasks * kTasks;
     blocks = std::min(blocks, tiles);
     const size_t all = panels(requantizer_.channels());
-    // Where blocks are few, several tasks lay out the same rows, each for some of the panels.
+    // Where there are few blocks, several tasks lay out the same rows, each for some of the panels.
     const size_t shares = blocks >= kTasks ? 1 : std::clamp(kTasks / blocks, size_t{1}, std::max(all / 4, size_t{1}));
     parallel(blocks * shares, [&](size_t task) {
       const size_t block = task / shares, share = task % shares;
@@ -158,7 +161,7 @@ class Im2colGemm : public Convolution {
  private:
   size_t row_bytes() const { return weights_.quads() * kQuad; }
 
-  // One panel of `count` rows, which are those of the answer from the `first` one on.
+  // One panel of `count` rows, which belong to the output's pixels from the `first` one on.
   void compute(const uint8_t* rows, size_t first, size_t count, size_t panel, const uint8_t* residual,
                uint8_t* out) const {
     const PackedWeights::Panel weights = weights_.panel(panel);
@@ -172,7 +175,7 @@ class Im2colGemm : public Convolution {
       compute_part(strip, PanelRequantizer(requantizer_, at), channels - at);
   }
 
-  // The pixels under `count` windows from the `first` one on, a row for each.
+  // The levels under `count` windows from the `first` one on, a row for each: [count][row_bytes()].
   const uint8_t* lay_out(const uint8_t* in, const Shape& shape, size_t first, size_t count) const {
     const size_t depth = row_bytes(), columns = window_.columns(shape), rows = window_.rows(shape);
     uint8_t* laid = scratch<RowsUse>(count * depth);
@@ -211,7 +214,7 @@ class Im2colGemm : public Convolution {
     }
   }
 
-  // Copies in whole registers, over the end of the row, which is written next: most rows are short.
+  // Copies whole registers, because most rows are short. This writes past the end of the row; these bytes are written next.
   static void copy(uint8_t* to, const uint8_t* from, size_t count, const uint8_t* end) {
     constexpr size_t step = sizeof(__m256i);
     if (static_cast<size_t>(end - from) < count + step) {
@@ -225,7 +228,7 @@ class Im2colGemm : public Convolution {
 
   Window window_;
   size_t in_;
-  bool plain_;  // a row is a pixel as it lies
+  bool plain_;  // 1x1 of stride 1: a pixel is a row as it is, nothing has to be laid out
   uint8_t zero_;
   Requantizer requantizer_;
   PackedWeights weights_;

@@ -11,10 +11,10 @@ namespace zoo_ops {
 namespace {
 
 constexpr size_t kBytes = kQuad * kPanel;
-constexpr int kHeaviest = 128;      // weights of one sign in a sum of 16 bits: 255 * 128 < 2^15
-constexpr size_t kCandidates = 32;  // for a quad's partner: most of the first ones fit
+constexpr int kHeaviest = 128;      // the most that weights of one sign may add up to in 16 bits: 255 * 128 < 2^15
+constexpr size_t kCandidates = 32;  // quads that are tried as a partner: mostly one of the first fits
 
-// Of a quad, the weights of either sign in each of its sums of 16 bits.
+// What the positive and the negative weights of a quad add up to, for each of its sums of 16 bits.
 class Reach {
  public:
   explicit Reach(const int8_t* quad) {
@@ -24,6 +24,7 @@ class Reach {
     }
   }
 
+  // Whether the two quads may form a pair.
   bool fits(const Reach& other) const {
     int most = 0;
     for (size_t at = 0; at < sums_.size(); ++at) most = std::max(most, sums_[at] + other.sums_[at]);
@@ -39,13 +40,13 @@ struct Order {
   size_t pairs;
 };
 
-// Pairs first, each of the first quad that is left and the first that fits with it.
+// Pairs first. Each consists of the first quad that is left and the first other one that fits.
 Order pair_up(const int8_t* panel, size_t quads) {
   std::vector<Reach> reach;
   std::vector<size_t> left, paired, alone;
   for (size_t quad = 0; quad < quads; ++quad) {
     reach.emplace_back(panel + quad * kBytes);
-    left.push_back(quads - 1 - quad);  // the first one at the end, where it is taken from
+    left.push_back(quads - 1 - quad);  // in reverse order, because quads are taken from the end
   }
   while (!left.empty()) {
     const size_t quad = left.back();

@@ -1,8 +1,10 @@
-// The weights of a product of matrices. 16 output channels are a panel; four numbers of each of their sums are a quad.
+// The weights of im2col_gemm_avx2, in the order in which that kernel reads them.
 //
-// The sum of two products of a level and a weight of 7 bits fits into 16 bits. A sum of four does too, unless these weights
-// are large and of one sign: then two quads are added up in 16 bits before they are in 32, which saves a quarter of the
-// multiplications. Which quads of a panel go together like this is found here, once.
+// A panel is 16 output channels. A quad is four neighbouring weights of each channel of a panel; a sum is computed a quad at
+// a time. The sum of two products of a level and a weight of 7 bits fits into 16 bits. The sum of four fits as well, unless
+// the weights are large and of the same sign. Where they fit, two quads form a pair: their products are added up in 16 bits
+// and then widened to 32 bits once instead of twice, which saves a quarter of the multiplications. Which quads form pairs is
+// decided here, when a layer is made.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +21,9 @@ constexpr size_t kQuad = 4;
 class PackedWeights {
  public:
   struct Panel {
-    const int8_t* weights;   // [quads][16][4], in the order of `places`
-    const uint32_t* places;  // [quads]: where a quad's levels begin in a row
-    size_t pairs;            // that come first; each other quad stands alone
+    const int8_t* weights;   // int8 [quads][16][4], in the order of `places`
+    const uint32_t* places;  // [quads]: where the levels of a quad begin in a row of the left matrix
+    size_t pairs;            // the first 2 * pairs quads are pairs; the others are added one by one
   };
 
   explicit PackedWeights(const Layer& layer);

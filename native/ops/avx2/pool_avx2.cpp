@@ -1,4 +1,5 @@
-// What stands between convolutions: the largest level of a window, the mean of a picture, and levels by a table.
+// The layers between convolutions with AVX2: the largest level of a window, the mean of a picture, levels by a table. The
+// scalar twins: ops/scalar/pool_scalar.cpp.
 #include <algorithm>
 #include <cmath>
 
@@ -58,7 +59,7 @@ void mean_avx2(const uint8_t* in, const Shape& shape, float multiplier, float of
   });
 }
 
-// Of pixels whose number of channels the compiler may know: a loop of three is no loop.
+// `channels` may be a constant: then the compiler unrolls the inner loop.
 template <typename Channels>
 static void look_up(const uint8_t* in, size_t pixels, Channels channels, const uint8_t* table, uint8_t* out) {
   for (size_t pixel = 0; pixel < pixels; ++pixel, in += channels, out += channels)

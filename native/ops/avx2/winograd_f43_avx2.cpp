@@ -34,7 +34,7 @@ struct SumsUse {
   using Type = int32_t;
 };
 
-// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]
+// sums[row][16] = tiles[row][channels] . weights[channels / 2][16][2]: int32 of int16.
 template <size_t rows>
 __attribute__((noinline)) void multiply(const int16_t* tiles, size_t channels, const int16_t* weights, int32_t* sums) {
   __m256i found[rows][2];

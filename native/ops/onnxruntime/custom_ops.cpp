@@ -1,5 +1,5 @@
-// The operators of the domain "zoo.int8" (docs/winograd.md) for ONNX Runtime, which loads this library by
-// SessionOptions.register_custom_ops_library. Pixels are uint8 [image][row][column][channel].
+// The operators of the domain "zoo.int8" (docs/winograd.md) for ONNX Runtime, which loads this library when a program calls
+// SessionOptions.register_custom_ops_library. Tensors of levels are uint8 [N, H, W, C].
 #include <array>
 #include <atomic>
 #include <new>
@@ -16,6 +16,7 @@ using zoo_ops::Parallel;
 using zoo_ops::Shape;
 using zoo_ops::Window;
 
+// A graph or a picture that an operator refuses, and why.
 struct Invalid : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -24,13 +25,13 @@ void require(bool holds, const char* what) {
   if (!holds) throw Invalid(what);
 }
 
-// The threads of the session.
+// The threads of the session that runs an operator.
 class Pool : public Parallel {
  public:
   Pool(const ort::Api& api, const ort::Context* context) : api_(api), context_(context) {}
 
  private:
-  // A task needs memory, and no exception may pass ONNX Runtime's threads.
+  // A task may run out of memory, and no exception may reach ONNX Runtime's threads.
   void run(size_t count, void (*task)(void*, size_t), void* self) const override {
     struct Job {
       void (*task)(void*, size_t);
@@ -53,6 +54,7 @@ class Pool : public Parallel {
   const ort::Context* context_;
 };
 
+// The first input of an operator.
 struct Pixels {
   Shape shape;
   const uint8_t* data;
@@ -96,6 +98,7 @@ Window window_of(const ort::Api& api, const ort::KernelInfo* info, int64_t heigh
   return found;
 }
 
+// The output's shape of an operator whose window moves over its input.
 std::vector<int64_t> moved(const Window& window, const Shape& in, size_t channels) {
   require(in.height + window.top + window.bottom >= window.height &&
               in.width + window.left + window.right >= window.width,
@@ -140,7 +143,7 @@ class QConv {
     require(in.shape.channels == in_, "the input has another number of channels than the weights");
     const std::vector<int64_t> shape = moved(window_, in.shape, out_);
     const ort::Value* residual = api.input_count(context) > kOptional ? api.input(context, kOptional) : nullptr;
-    require(residual == nullptr || api.shape(residual) == shape, "the residual has another shape than the answer");
+    require(residual == nullptr || api.shape(residual) == shape, "the residual has another shape than the output");
     convolution_->run(in.data, in.shape,
                       residual == nullptr ? nullptr : static_cast<const uint8_t*>(api.data(residual)),
                       api.output(context, shape), Pool(api, context));
@@ -220,7 +223,7 @@ class QLevels {
   std::vector<uint8_t> table_;
 };
 
-// What ONNX Runtime asks of an operator, answered from the class that computes it.
+// The functions by which ONNX Runtime uses an operator, made from the class `Kernel` that computes it.
 template <typename Kernel>
 struct Op : ort::CustomOp {
   struct Made {
@@ -269,10 +272,10 @@ struct Op : ort::CustomOp {
 
 extern "C" __attribute__((visibility("default"))) ort::Status* RegisterCustomOps(ort::SessionOptions* options,
                                                                                   const ort::Base* base) {
-  const ort::Api oldest(base->GetApi(1));  // enough to say what is wrong
+  const ort::Api oldest(base->GetApi(1));  // every version has what an error needs
   if (base->GetApi(ort::kOperatorVersion) == nullptr)
     return oldest.failed(ort::kFailed, "libzoo_ops needs ONNX Runtime 1.17 or newer");
-  // Sessions keep pointers to both for as long as they live.
+  // Sessions keep pointers to the operators and to the domain: neither is ever freed.
   static const Op<QConv> conv;
   static const Op<QMaxPool> pool;
   static const Op<QMean> mean;

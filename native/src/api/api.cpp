@@ -1,4 +1,4 @@
-// The C border: arguments are checked, exceptions become statuses, handles are locked to one thread.
+// The C interface of zoo.h: checks arguments, turns exceptions into statuses, lets one thread at a time use a handle.
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -18,7 +18,7 @@ struct zoo_context {
 };
 
 struct zoo_framer {
-  Framer framer;
+  Preprocessor preprocessor;
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
 };
 
@@ -52,7 +52,7 @@ Pointer needed(Pointer pointer, const char* name) {
   return pointer;
 }
 
-// One thread at a time, and a status for the second.
+// Marks a handle as in use for as long as it lives. Throws ZOO_E_BUSY while another thread uses the handle.
 class Busy {
  public:
   explicit Busy(std::atomic_flag& flag) : flag_(flag) {
@@ -93,7 +93,7 @@ int64_t checked(const zoo_tensor& tensor, const char* name, zoo_dtype dtype, uin
   }
   const int64_t count = leading == 0 ? 1 : tensor.shape[0];
   if (count < 1) throw Failure(ZOO_E_SHAPE, text + " must hold at least one row");
-  size_t each = item;  // bounded by the manifest's limits, or by the framing's
+  size_t each = item;  // cannot overflow: the extents are within the limits of a manifest or of zoo_framer_read
   for (int64_t extent : inner) each *= static_cast<size_t>(extent);
   if (static_cast<uint64_t>(count) > tensor.size / each)
     throw Failure(ZOO_E_SHAPE, text + ".size is smaller than its shape");
@@ -111,13 +111,14 @@ zoo_extent extent_of(Extent extent) {
   return out;
 }
 
-void framed(Framer& framer, const Framing& framing, const zoo_picture* picture, zoo_tensor* out, zoo_extent* extent) {
+void preprocess(Preprocessor& preprocessor, const Preprocessing& preprocessing, const zoo_picture* picture,
+                zoo_tensor* out, zoo_extent* extent) {
   const zoo_picture given = taken(picture, "picture");
   const zoo_tensor where = taken(out, "out");
-  if (extent != nullptr) taken(extent, "extent");  // before the work and not after it
-  const int64_t count = checked(where, "out", ZOO_UINT8, 1, {framing.height, framing.width, 3});
+  if (extent != nullptr) taken(extent, "extent");  // checked before the work is done
+  const int64_t count = checked(where, "out", ZOO_UINT8, 1, {preprocessing.height, preprocessing.width, 3});
   if (count != 1) throw Failure(ZOO_E_SHAPE, "out must hold one picture");
-  const Extent found = framer.read(given, framing, static_cast<uint8_t*>(where.data));
+  const Extent found = preprocessor.read(given, preprocessing, static_cast<uint8_t*>(where.data));
   if (extent != nullptr) give(extent, extent_of(found), "extent");
 }
 
@@ -202,12 +203,12 @@ zoo_status zoo_run(zoo_context* context, const zoo_tensor* in, zoo_tensor* out, 
   return guarded(error, [&] {
     Busy busy(needed(context, "context")->context.busy);
     Context& mine = context->context;
-    const Manifest& face = mine.model().manifest();
-    const zoo_tensor images = taken(in, "in"), answers = taken(out, "out");
-    const int64_t count = checked(images, "in", ZOO_UINT8, 1, {face.height, face.width, 3});
-    if (checked(answers, "out", ZOO_FLOAT32, 1, {face.outputs}) != count)
+    const Manifest& manifest = mine.model().manifest();
+    const zoo_tensor images = taken(in, "in"), logits = taken(out, "out");
+    const int64_t count = checked(images, "in", ZOO_UINT8, 1, {manifest.height, manifest.width, 3});
+    if (checked(logits, "out", ZOO_FLOAT32, 1, {manifest.outputs}) != count)
       throw Failure(ZOO_E_SHAPE, "in and out differ in their first extent");
-    mine.run(static_cast<const uint8_t*>(images.data), count, static_cast<float*>(answers.data));
+    mine.run(static_cast<const uint8_t*>(images.data), count, static_cast<float*>(logits.data));
   });
 }
 
@@ -215,13 +216,13 @@ zoo_status zoo_preprocess(zoo_context* context, const zoo_picture* picture, zoo_
                           zoo_error* error) {
   return guarded(error, [&] {
     Busy busy(needed(context, "context")->context.busy);
-    framed(context->context.framer, context->context.model().framing(), picture, out, extent);
+    preprocess(context->context.preprocessor, context->context.model().preprocessing(), picture, out, extent);
   });
 }
 
 zoo_status zoo_framer_create(zoo_framer** framer, zoo_error* error) {
   return guarded(error, [&] {
-    needed(framer, "framer");  // before there is anything to lose
+    needed(framer, "framer");  // checked before anything is allocated
     *framer = new zoo_framer;
   });
 }
@@ -236,7 +237,7 @@ zoo_status zoo_framer_read(zoo_framer* framer, const zoo_framing* framing, const
     constexpr uint32_t kLargest = 1 << 14;
     for (uint32_t side : {given.resize, given.height, given.width})
       if (side == 0 || side > kLargest) throw Failure(ZOO_E_ARGUMENT, "framing: sides must be from 1 to 16384 pixels");
-    framed(framer->framer, {given.resize, given.height, given.width}, picture, out, extent);
+    preprocess(framer->preprocessor, {given.resize, given.height, given.width}, picture, out, extent);
   });
 }
 
@@ -276,7 +277,7 @@ zoo_status zoo_predict_png(zoo_context* context, const void* bytes, size_t size,
 
 zoo_status zoo_predict_rgb(zoo_context* context, const uint8_t* pixels, uint32_t width, uint32_t height, int64_t stride,
                            zoo_prediction* prediction, zoo_error* error) {
-  zoo_picture picture = encoded(pixels, SIZE_MAX, ZOO_RGB);  // how much memory there is only the caller knows
+  zoo_picture picture = encoded(pixels, SIZE_MAX, ZOO_RGB);  // only the caller knows how much memory there is
   picture.width = width;
   picture.height = height;
   picture.stride = stride;
@@ -288,7 +289,7 @@ uint32_t zoo_prediction_top(const zoo_prediction* prediction, uint32_t* indices,
       prediction->scores == nullptr)
     return 0;
   const float* scores = prediction->scores;
-  // Insertion into the few best: no memory is needed, and equal scores stay in label order.
+  // Each index is inserted into the best so far: this needs no memory, and equal scores stay in label order.
   uint32_t have = 0;
   for (uint32_t i = 0; i < prediction->count; ++i) {
     uint32_t at = have;

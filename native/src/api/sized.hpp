@@ -1,4 +1,5 @@
-// Structs with struct_size in front: read what an older program has, refuse what only a newer one knows.
+// Structs that begin with struct_size. Those of an older program lack the last members: they are read as 0 and not written.
+// Those of a newer program are refused.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,7 @@
 
 namespace zoo_impl {
 
-// A copy of *given in which members that an older program does not have are 0.
+// A copy of *given; members that an older program does not have are 0. `name`: the argument, for the error.
 template <typename Struct>
 Struct taken(const Struct* given, const char* name) {
   if (given == nullptr) throw Failure(ZOO_E_ARGUMENT, std::string(name) + " is NULL");
@@ -22,7 +23,7 @@ Struct taken(const Struct* given, const char* name) {
   return copy;
 }
 
-// Write as much of `value` as the caller has room for; its struct_size stays as it was.
+// Writes as much of `value` as the caller's struct has room for; its struct_size stays as it was.
 template <typename Struct>
 void give(Struct* where, Struct value, const char* name) {
   value.struct_size = taken(where, name).struct_size;

@@ -11,7 +11,7 @@
 
 namespace zoo_impl {
 
-// The first 32 bits of the fractions of the cube roots of the first 64 primes.
+// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
 alignas(16) static const uint32_t kRound[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -22,17 +22,17 @@ alignas(16) static const uint32_t kRound[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-static uint32_t turned(uint32_t value, int bits) { return value >> bits | value << (32 - bits); }
+static uint32_t rotated(uint32_t value, int bits) { return value >> bits | value << (32 - bits); }
 
-static void plain(uint32_t* state, const uint8_t* data, size_t blocks) {
+static void digest_scalar(uint32_t* state, const uint8_t* data, size_t blocks) {
   for (; blocks > 0; --blocks, data += 64) {
     uint32_t w[64];
     for (int i = 0; i < 16; ++i)
       w[i] = static_cast<uint32_t>(data[4 * i]) << 24 | static_cast<uint32_t>(data[4 * i + 1]) << 16 |
              static_cast<uint32_t>(data[4 * i + 2]) << 8 | data[4 * i + 3];
     for (int i = 16; i < 64; ++i) {
-      uint32_t a = turned(w[i - 15], 7) ^ turned(w[i - 15], 18) ^ w[i - 15] >> 3;
-      uint32_t b = turned(w[i - 2], 17) ^ turned(w[i - 2], 19) ^ w[i - 2] >> 10;
+      uint32_t a = rotated(w[i - 15], 7) ^ rotated(w[i - 15], 18) ^ w[i - 15] >> 3;
+      uint32_t b = rotated(w[i - 2], 17) ^ rotated(w[i - 2], 19) ^ w[i - 2] >> 10;
       w[i] = w[i - 16] + a + w[i - 7] + b;
     }
     uint32_t s[8];
@@ -40,8 +40,8 @@ static void plain(uint32_t* state, const uint8_t* data, size_t blocks) {
     for (int i = 0; i < 64; ++i) {
       uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
       uint32_t majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-      uint32_t first = s[7] + (turned(s[4], 6) ^ turned(s[4], 11) ^ turned(s[4], 25)) + choice + kRound[i] + w[i];
-      uint32_t second = (turned(s[0], 2) ^ turned(s[0], 13) ^ turned(s[0], 22)) + majority;
+      uint32_t first = s[7] + (rotated(s[4], 6) ^ rotated(s[4], 11) ^ rotated(s[4], 25)) + choice + kRound[i] + w[i];
+      uint32_t second = (rotated(s[0], 2) ^ rotated(s[0], 13) ^ rotated(s[0], 22)) + majority;
       for (int j = 7; j > 0; --j) s[j] = s[j - 1];
       s[4] += first;
       s[0] = first + second;
@@ -51,9 +51,9 @@ static void plain(uint32_t* state, const uint8_t* data, size_t blocks) {
 }
 
 #if ZOO_X86
-// The instructions want the state as (A, B, E, F) and (C, D, G, H), highest first, and do four rounds in two steps.
-__attribute__((target("sha,sse4.1,ssse3"))) static void with_instructions(uint32_t* state, const uint8_t* data,
-                                                                          size_t blocks) {
+// The SHA instructions take the state as (A, B, E, F) and (C, D, G, H), highest first, and do two rounds each.
+__attribute__((target("sha,sse4.1,ssse3"))) static void digest_sha(uint32_t* state, const uint8_t* data,
+                                                                   size_t blocks) {
   const __m128i big_endian = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
   __m128i abef = _mm_set_epi32(static_cast<int>(state[0]), static_cast<int>(state[1]), static_cast<int>(state[4]),
                                static_cast<int>(state[5]));
@@ -89,19 +89,19 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void with_instructions(uint32
 
 static void digest(uint32_t* state, const uint8_t* data, size_t blocks) {
 #if ZOO_X86
-  if (cpu().sha) return with_instructions(state, data, blocks);
+  if (cpu().sha) return digest_sha(state, data, blocks);
 #endif
-  plain(state, data, blocks);
+  digest_scalar(state, data, blocks);
 }
 
 std::string sha256(const void* data, size_t size) {
-  // The first 32 bits of the fractions of the square roots of the first 8 primes.
+  // The first 32 bits of the fractional parts of the square roots of the first 8 primes.
   uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   const size_t whole = size / 64, rest = size % 64;
   digest(state, bytes, whole);
-  // One 1 bit, zeros, and the length in bits, as 64 bits, at the end of the last block.
+  // The padding: one 1 bit, zeros, and at the end of the last block the length in bits, as 64 bits.
   uint8_t tail[128] = {};
   if (rest > 0) std::memcpy(tail, bytes + whole * 64, rest);
   tail[rest] = 0x80;

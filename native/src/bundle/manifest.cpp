@@ -6,9 +6,10 @@
 
 namespace zoo_impl {
 
-// Larger pictures than this are a damaged manifest; sizes computed from them stay far from overflowing.
+// A manifest with larger numbers is damaged. Sizes that are computed from numbers up to these cannot overflow.
 constexpr uint64_t kLargestSide = 1 << 14, kMostOutputs = 1 << 24;
 
+// Checks that a text has the one value that this version knows.
 static void literal(const Json& object, const char* key, const char* wanted, const std::string& where) {
   const std::string path = where + "." + key;
   if (object.at(key, where).text(path) != wanted)
@@ -58,7 +59,7 @@ Manifest Manifest::parse(std::string_view text) {
   json.only({"schema", "name", "task", "input", "output", "labels", "graphs", "parity", "gates", "accuracy", "selftest",
              "cost", "provenance", "files"},
             "manifest");
-  // What was measured when the bundle was made plays no part in running it, but has to be there.
+  // Records of how the bundle was made: not needed to run it, but the schema requires them.
   for (const char* record : {"parity", "accuracy", "cost", "provenance"}) json.at(record, "manifest").object(record);
 
   Manifest manifest;

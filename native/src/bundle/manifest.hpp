@@ -1,5 +1,5 @@
-// manifest.json of a bundle, schema zoo.bundle/1: the part of it that running needs. zoo/engines/manifest.py is the
-// schema's definition; keys it does not have are refused here as there.
+// manifest.json of a bundle, schema zoo.bundle/1: the part of it that is needed to run the bundle. zoo/bundle/manifest.py
+// defines the schema; keys that are not in it are refused, as they are there.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,12 @@ struct Manifest {
   std::string name;
   zoo_task task = ZOO_CLASSIFICATION;
   std::string input, output;
-  uint32_t height = 0, width = 0, resize = 0, outputs = 0;
+  uint32_t height = 0, width = 0, resize = 0;  // pixels
+  uint32_t outputs = 0;                        // logits of one image
   std::string labels;                         // file
   std::map<std::string, std::string> graphs;  // precision to file
   std::string selftest;                       // file
-  std::map<std::string, double> tolerance;    // precision to the largest accepted difference
+  std::map<std::string, double> tolerance;    // precision to the largest accepted difference of a logit
   std::map<std::string, FileEntry> files;
 
   // Throws Failure: ZOO_E_CORRUPT, or ZOO_E_VERSION for a schema that this library does not know.

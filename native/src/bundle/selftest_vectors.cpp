@@ -16,6 +16,7 @@ struct Part {
 
 [[noreturn]] void corrupt(const std::string& what) { throw Failure(ZOO_E_CORRUPT, "self-test vectors: " + what); }
 
+// One tensor of the file. `type`: its dtype; `item`: the bytes of one element.
 Part part(const Json& header, const std::string& name, const char* type, uint64_t item, const unsigned char* data,
           uint64_t size) {
   const Json& entry = header.at(name, "self-test vectors");
@@ -48,16 +49,16 @@ Vectors read_vectors(const Bytes& bytes, const Manifest& manifest, const std::st
   const uint64_t size = bytes.size() - 8 - length;
 
   const Part images = part(header, "image", "U8", 1, data, size);
-  const Part answers = part(header, precision, "F32", 4, data, size);
+  const Part logits = part(header, precision, "F32", 4, data, size);
   const std::vector<uint64_t>& shape = images.shape;
   if (shape.size() != 4 || shape[0] == 0 || shape[1] != manifest.height || shape[2] != manifest.width || shape[3] != 3)
-    corrupt("the pictures are not of the network's size");
-  if (answers.shape != std::vector<uint64_t>{shape[0], manifest.outputs}) corrupt("the answers do not fit the network");
+    corrupt("the images are not of the network's size");
+  if (logits.shape != std::vector<uint64_t>{shape[0], manifest.outputs}) corrupt("the logits do not fit the network");
   Vectors vectors;
   vectors.count = static_cast<int64_t>(shape[0]);
   vectors.images = images.data;
-  vectors.answers.resize(static_cast<size_t>(shape[0]) * manifest.outputs);
-  std::memcpy(vectors.answers.data(), answers.data, vectors.answers.size() * sizeof(float));
+  vectors.logits.resize(static_cast<size_t>(shape[0]) * manifest.outputs);
+  std::memcpy(vectors.logits.data(), logits.data, vectors.logits.size() * sizeof(float));
   return vectors;
 }
 

@@ -1,4 +1,4 @@
-// The self-test's stored pictures and answers: a safetensors file (8 bytes of length, a JSON header, raw data).
+// The self-test's stored images and logits: a safetensors file (8 bytes of length, a JSON header, raw data).
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@ namespace zoo_impl {
 
 struct Vectors {
   int64_t count = 0;
-  const unsigned char* images = nullptr;  // uint8 [count, height, width, 3], inside the bytes they were read from
-  std::vector<float> answers;             // [count, outputs]
+  const unsigned char* images = nullptr;  // uint8 [count, height, width, 3], inside the bytes that they were read from
+  std::vector<float> logits;              // [count, outputs]
 };
 
-// The vectors of one precision. Throws Failure(ZOO_E_CORRUPT).
+// The vectors of one precision. `bytes`: the file; it has to outlive the result. Throws Failure(ZOO_E_CORRUPT).
 Vectors read_vectors(const Bytes& bytes, const Manifest& manifest, const std::string& precision);
 Vectors read_vectors(Bytes&& bytes, const Manifest& manifest, const std::string& precision) = delete;  // would dangle
 

@@ -1,4 +1,4 @@
-// RGB pixels in memory that is kept from picture to picture.
+// RGB pixels: memory for them, which is reused from picture to picture, and non-owning views.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ constexpr size_t kPadding = 32;
 
 class Canvas {
  public:
-  // What was in it before is lost. Throws std::bad_alloc.
+  // Pixels that were there before are lost. Throws std::bad_alloc.
   void resize(uint32_t width, uint32_t height) {
     width_ = width;
     height_ = height;
@@ -20,7 +20,7 @@ class Canvas {
     if (wanted <= room_) return;
     bytes_.reset();
     room_ = 0;
-    bytes_.reset(new uint8_t[wanted]);  // not zeroed: a hostile header may ask for much and bring no pixels
+    bytes_.reset(new uint8_t[wanted]);  // not zeroed: a file may promise a huge picture and contain no pixels
     room_ = wanted;
   }
 
@@ -36,11 +36,11 @@ class Canvas {
   uint32_t width_ = 0, height_ = 0;
 };
 
-// Somebody's RGB pixels.
+// A non-owning view of RGB pixels.
 struct View {
   const uint8_t* pixels = nullptr;
   uint32_t width = 0, height = 0;
-  size_t stride = 0;
+  size_t stride = 0;    // bytes from one row to the next
   bool padded = false;  // kPadding bytes may be read past the end of the last row
   uint32_t left = 0;    // the column that `pixels` begins with; those before it and rows at the end may be missing
 

@@ -29,11 +29,11 @@ class Reader {
       any->err->format_message(any, self->text_);
       std::longjmp(self->back_, 1);
     };
-    errors_.emit_message = [](j_common_ptr, int) {};  // warnings: Pillow takes such pictures too
+    errors_.emit_message = [](j_common_ptr, int) {};  // warnings are ignored, as Pillow does
     if (setjmp(back_) != 0) return;
     jpeg_create_decompress(&jpeg_);
     created_ = true;
-    // All there is lies in memory: asking for more means that the file ends too early, which suspends the decoder.
+    // The whole file is in memory. When the decoder asks for more, the file is truncated: FALSE suspends the decoder.
     source_.init_source = source_.term_source = [](j_decompress_ptr) {};
     source_.fill_input_buffer = [](j_decompress_ptr) -> boolean { return FALSE; };
     source_.skip_input_data = [](j_decompress_ptr jpeg, long count) {
@@ -77,7 +77,8 @@ class Reader {
     return jpeg_start_decompress(&jpeg_) != FALSE;
   }
 
-  // Decode these columns only, or some more: the first is moved to where libjpeg can begin. Where it cannot, all of them.
+  // Decodes `width` columns from `left` on, and maybe some more: `left` is moved to a column where libjpeg can begin. Without
+  // a libjpeg that can crop, all columns are decoded.
   bool columns(uint32_t& left, uint32_t width) {
     if (setjmp(back_) != 0) return false;
 #ifdef ZOO_JPEG_CROPS
@@ -89,7 +90,7 @@ class Reader {
     return true;
   }
 
-  // The next row into `out`; false at an error or when the file ends.
+  // Decodes the next row into `out`; false at an error or when the file ends.
   bool row(uint8_t* out) {
     if (setjmp(back_) != 0) return false;
     return jpeg_read_scanlines(&jpeg_, &out, 1) == 1;
@@ -131,7 +132,7 @@ int orientation(const jpeg_decompress_struct& jpeg) {
   return found >= 1 && found <= 8 ? found : 1;
 }
 
-// Inverted CMYK, as every program writes it, to RGB: what is left of the light after black and the colour took theirs.
+// Inverted CMYK, as every program writes it, to RGB: k - (255 - c) * k / 255 for each c of C, M, Y.
 void from_cmyk(const uint8_t* in, uint8_t* out, uint32_t width) {
   for (uint32_t x = 0; x < width; ++x, in += 4, out += 3) {
     const int light = in[3];
@@ -143,15 +144,18 @@ void from_cmyk(const uint8_t* in, uint8_t* out, uint32_t width) {
   }
 }
 
+// The denominator of libjpeg's scale.
 int reduction(uint32_t width, uint32_t height, uint32_t at_least) {
   const uint32_t times = std::min(width / at_least, height / at_least);
   return times >= 8 ? 8 : times >= 4 ? 4 : times >= 2 ? 2 : 1;
 }
 
-// What is left out is never seen, so that damage there is not either: only of files that are whole.
+// Whether the file ends with its end marker. Only then are parts of it left out: in a damaged file the damage could lie in a
+// part that is not decoded, and would go unnoticed.
 bool ends(const uint8_t* bytes, size_t size) { return size >= 2 && bytes[size - 2] == 0xFF && bytes[size - 1] == 0xD9; }
 
-// Chroma is smoothed over block borders: this many columns more on each side, and a cut is where nobody looks.
+// Chroma is smoothed across the borders of blocks, so that pixels at a cut are wrong. This many more columns are decoded on
+// each side, which moves the cuts out of the part that is needed.
 constexpr uint32_t kBlock = 32;
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace zoo_impl {
 
 namespace {
 
-// As for JPEG: libpng jumps out of its calls, so the methods that call it have no objects with destructors.
+// As in decode_jpeg.cpp: libpng jumps out of its calls, so that methods that call it create no objects with destructors.
 class Reader {
  public:
   Reader(const uint8_t* bytes, size_t size) : next_(bytes), left_(size) {
@@ -48,7 +48,7 @@ class Reader {
     return true;
   }
 
-  // Samples as they are stored, but one byte or two each; greys of fewer bits scaled to 8.
+  // Reads all rows: samples as they are stored, in one or two bytes each; with `scale_grey`, greys of fewer bits scaled to 8.
   bool rows(png_bytepp rows, bool scale_grey) {
     if (setjmp(back_) != 0) return false;
     if (scale_grey) png_set_expand_gray_1_2_4_to_8(png_);
@@ -59,7 +59,7 @@ class Reader {
     return true;
   }
 
-  // What stands behind the pixels: EXIF may. The picture is whole without it.
+  // Reads the chunks after the pixels, which may hold EXIF. Errors are ignored: the picture is complete without them.
   void tail() {
     if (setjmp(back_) != 0) return;
     png_read_end(png_, info_);
@@ -103,7 +103,7 @@ uint8_t over_white(uint32_t colour, uint32_t alpha) {
   return static_cast<uint8_t>((sum + (sum >> 8)) >> 15);
 }
 
-// One row of samples to RGB.
+// Converts rows of samples to RGB.
 class Painter {
  public:
   explicit Painter(const Reader& reader)
@@ -126,7 +126,7 @@ class Painter {
       for (int i = 0; transparent && i < count && i < 256; ++i)
         for (uint8_t& channel : palette_[i]) channel = over_white(channel, alphas[i]);
     } else if (type_ == PNG_COLOR_TYPE_GRAY && transparent && !wide_) {
-      // Keys of RGB and of 16 bits are left alone, as in zoo/images.py.
+      // Keys of RGB and of 16 bits are left alone, as in zoo/preprocess/pillow.py.
       const int bits = png_get_bit_depth(reader.png(), reader.info());
       key_ = bits == 1 ? (key->gray != 0 ? 255 : 0) : key->gray;
     }
@@ -181,7 +181,7 @@ Decoded decode_png(const uint8_t* bytes, size_t size, Canvas& canvas) {
   const Painter painter(reader);
   const size_t channels = png_get_channels(reader.png(), reader.info());
   const size_t stride = channels * (png_get_bit_depth(reader.png(), reader.info()) == 16 ? 2 : 1) * width;
-  // Interlaced pictures come in seven passes over all rows, so that all of them are kept until the end.
+  // An interlaced picture is stored as seven passes over all rows: all samples are kept until the last pass.
   std::vector<uint8_t> samples(stride * height);
   std::vector<png_bytep> rows(height);
   for (uint32_t y = 0; y < height; ++y) rows[y] = samples.data() + stride * y;

@@ -1,4 +1,4 @@
-// How a camera was held: EXIF, or XMP where EXIF does not say, and the turning itself.
+// The orientation of a picture, as EXIF and XMP store it, and turning a picture upright.
 #include <cstring>
 #include <string_view>
 
@@ -8,7 +8,7 @@ namespace zoo_impl {
 
 namespace {
 
-// TIFF numbers in the byte order that its first two bytes name.
+// Numbers in a TIFF block, in the byte order that its first two bytes name.
 struct Tiff {
   const uint8_t* data;
   size_t size;
@@ -39,7 +39,7 @@ int exif_orientation(const uint8_t* bytes, size_t size) {
     const uint32_t type = tiff.at(where + 2, 2), count = tiff.at(where + 4, 4);
     if (tiff.at(where, 2) != kOrientation || count != 1 || (type != kShort && type != kLong)) continue;
     const uint32_t value = tiff.at(where + 8, type == kShort ? 2 : 4);
-    found = value >= 1 && value <= 8 ? static_cast<int>(value) : 1;  // present but senseless: no other is looked for
+    found = value >= 1 && value <= 8 ? static_cast<int>(value) : 1;  // an invalid value counts as 1, so that XMP is not asked
   }
   return found;
 }
@@ -57,16 +57,16 @@ int xmp_orientation(const uint8_t* packet, size_t size) {
 }
 
 void turn(const Canvas& from, int orientation, Canvas& to) {
-  const bool lying = orientation >= 5;
-  const uint32_t width = lying ? from.height() : from.width(), height = lying ? from.width() : from.height();
+  const bool swaps_axes = orientation >= 5;
+  const uint32_t width = swaps_axes ? from.height() : from.width(), height = swaps_axes ? from.width() : from.height();
   to.resize(width, height);
-  // Which of the stored picture's ends the first row and column of the upright one come from.
+  // Whether columns, and rows, of the upright picture are taken from the stored one in reverse order.
   const bool flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   for (uint32_t y = 0; y < height; ++y) {
     uint8_t* out = to.row(y);
     for (uint32_t x = 0; x < width; ++x, out += 3) {
-      uint32_t column = lying ? y : x, line = lying ? x : y;
+      uint32_t column = swaps_axes ? y : x, line = swaps_axes ? x : y;
       if (flip_x) column = from.width() - 1 - column;
       if (flip_y) line = from.height() - 1 - line;
       std::memcpy(out, from.row(line) + size_t{column} * 3, 3);

@@ -19,10 +19,10 @@ static const char* or_else(const char* text, const char* otherwise) { return tex
 static int32_t usable_cores() {
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
-  return static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));  // more cores than the set holds
+  return static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));  // cpu_set_t holds 1024 cores
 }
 
-// What a backend said, or that it said nothing.
+// The failure of a backend's call: with the backend's own text, or with the name of the status where there is none.
 static Failure failed(zoo_status status, const std::string& backend, const zoo_error& error) {
   return Failure(status, "backend " + backend + ": " + (error.text[0] != '\0' ? error.text : zoo_status_name(status)));
 }
@@ -102,14 +102,14 @@ zoo_selftest Model::selftest() const {
   } session{candidate_.table};
   zoo_status status = session.backend.session_create(engine_, &session.handle, &error);
   if (status != ZOO_OK) throw failed(status, candidate_.name, error);
-  std::vector<float> answers(vectors.answers.size());
-  status = session.backend.run(session.handle, vectors.images, vectors.count, answers.data(), &error);
+  std::vector<float> logits(vectors.logits.size());
+  status = session.backend.run(session.handle, vectors.images, vectors.count, logits.data(), &error);
   if (status != ZOO_OK) throw failed(status, candidate_.name, error);
 
   report.images = static_cast<uint32_t>(vectors.count);
   report.tolerance = static_cast<float>(tolerance->second);
-  for (size_t i = 0; i < answers.size(); ++i) {
-    const float difference = std::fabs(answers[i] - vectors.answers[i]);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const float difference = std::fabs(logits[i] - vectors.logits[i]);
     if (!(difference <= report.difference))  // also where it is not a number
       report.difference = std::isnan(difference) ? std::numeric_limits<float>::infinity() : difference;
   }
@@ -126,9 +126,9 @@ Context::~Context() {
   if (session_ != nullptr) model_->backend().session_free(session_);
 }
 
-void Context::run(const uint8_t* images, int64_t count, float* answers) {
+void Context::run(const uint8_t* images, int64_t count, float* logits) {
   zoo_error error = ZOO_INIT(zoo_error);
-  const zoo_status status = model_->backend().run(session_, images, count, answers, &error);
+  const zoo_status status = model_->backend().run(session_, images, count, logits, &error);
   if (status != ZOO_OK) throw failed(status, model_->info().backend, error);
 }
 
@@ -136,9 +136,9 @@ zoo_prediction Context::predict(const zoo_picture& picture) {
   const Manifest& manifest = model_->manifest();
   const uint32_t labels = static_cast<uint32_t>(model_->bundle().labels().size());
   pixels_.resize(size_t{manifest.height} * manifest.width * 3);
-  answer_.resize(manifest.outputs);
-  const Extent extent = framer.read(picture, model_->framing(), pixels_.data());
-  run(pixels_.data(), 1, answer_.data());
+  logits_.resize(manifest.outputs);
+  const Extent extent = preprocessor.read(picture, model_->preprocessing(), pixels_.data());
+  run(pixels_.data(), 1, logits_.data());
 
   zoo_prediction prediction = ZOO_INIT(zoo_prediction);
   prediction.task = manifest.task;
@@ -146,14 +146,14 @@ zoo_prediction Context::predict(const zoo_picture& picture) {
   prediction.picture_width = extent.width;
   prediction.picture_height = extent.height;
   if (manifest.task == ZOO_KEYPOINTS) {
-    to_picture(answer_.data(), labels, model_->framing(), extent);
-    prediction.points = answer_.data();
+    to_picture(logits_.data(), labels, model_->preprocessing(), extent);
+    prediction.points = logits_.data();
     return prediction;
   }
-  (manifest.task == ZOO_TAGGING ? sigmoid : softmax)(answer_.data(), labels);
-  prediction.scores = answer_.data();
-  prediction.best = static_cast<uint32_t>(std::max_element(answer_.begin(), answer_.end()) - answer_.begin());
-  prediction.score = answer_[prediction.best];
+  (manifest.task == ZOO_TAGGING ? sigmoid : softmax)(logits_.data(), labels);
+  prediction.scores = logits_.data();
+  prediction.best = static_cast<uint32_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+  prediction.score = logits_[prediction.best];
   prediction.label = model_->bundle().labels()[prediction.best].c_str();
   return prediction;
 }

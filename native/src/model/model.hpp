@@ -1,4 +1,4 @@
-// A bundle's graph, loaded by a backend, and what one thread needs to run it.
+// A bundle's graph, loaded by a backend (Model), and what one thread needs to run it (Context).
 #pragma once
 
 #include <atomic>
@@ -12,8 +12,10 @@
 
 namespace zoo_impl {
 
+// Immutable; shared by all threads.
 class Model {
  public:
+  // Throws Failure.
   Model(const char* folder, const zoo_options& options);
   ~Model();
   Model(const Model&) = delete;
@@ -21,10 +23,12 @@ class Model {
 
   const Bundle& bundle() const { return bundle_; }
   const Manifest& manifest() const { return bundle_.manifest(); }
-  Framing framing() const { return {manifest().resize, manifest().height, manifest().width}; }
+  Preprocessing preprocessing() const { return {manifest().resize, manifest().height, manifest().width}; }
   const zoo_backend_table& backend() const { return candidate_.table; }
   void* engine() const { return engine_; }
   zoo_model_info info() const;
+  // Runs the stored images and compares the logits with the stored ones. Throws Failure, but not for logits that differ:
+  // the report says by how much.
   zoo_selftest selftest() const;
 
  private:
@@ -35,6 +39,7 @@ class Model {
   void* engine_ = nullptr;
 };
 
+// One thread at a time: `busy` is set while one uses it.
 class Context {
  public:
   explicit Context(std::shared_ptr<const Model> model);
@@ -44,18 +49,19 @@ class Context {
 
   const Model& model() const { return *model_; }
 
-  // uint8 [count, height, width, 3] to float32 [count, outputs].
-  void run(const uint8_t* images, int64_t count, float* answers);
+  // From uint8 [count, height, width, 3] to float32 [count, outputs]. Throws Failure.
+  void run(const uint8_t* images, int64_t count, float* logits);
+  // Scores or points in the result live until the next call. Throws Failure.
   zoo_prediction predict(const zoo_picture& picture);
 
-  Framer framer;
+  Preprocessor preprocessor;
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
 
  private:
   std::shared_ptr<const Model> model_;
   void* session_ = nullptr;
   std::vector<uint8_t> pixels_;
-  std::vector<float> answer_;
+  std::vector<float> logits_;  // of one picture; scores or points once they are a prediction
 };
 
 }  // namespace zoo_impl

@@ -20,9 +20,9 @@ void sigmoid(float* values, uint32_t count) {
   }
 }
 
-void to_picture(float* points, uint32_t count, const Framing& framing, Extent picture) {
-  const Crop crop = crop_of(picture, framing);
-  const double inside[2] = {static_cast<double>(framing.width), static_cast<double>(framing.height)};
+void to_picture(float* points, uint32_t count, const Preprocessing& preprocessing, Extent picture) {
+  const Crop crop = crop_of(picture, preprocessing);
+  const double inside[2] = {static_cast<double>(preprocessing.width), static_cast<double>(preprocessing.height)};
   const double corner[2] = {static_cast<double>(crop.left), static_cast<double>(crop.top)};
   const double scale[2] = {static_cast<double>(picture.width) / crop.width,
                            static_cast<double>(picture.height) / crop.height};

@@ -1,4 +1,4 @@
-// From the numbers of a network to what they mean; zoo/engines/tasks.py is the reference.
+// From a network's logits to scores or points; zoo/tasks/ is the reference.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,11 @@
 
 namespace zoo_impl {
 
+// In place: logits [count] become scores.
 void softmax(float* values, uint32_t count);
 void sigmoid(float* values, uint32_t count);
 
-// x, y with -1 and 1 at the crop's edges become pixels of the upright picture, in place. `count`: of points.
-void to_picture(float* points, uint32_t count, const Framing& framing, Extent picture);
+// In place: points float32 [count, 2] (x, y), -1 and 1 at the edges of the crop, become pixels of the upright picture.
+void to_picture(float* points, uint32_t count, const Preprocessing& preprocessing, Extent picture);
 
 }  // namespace zoo_impl

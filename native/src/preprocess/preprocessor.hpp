@@ -1,4 +1,5 @@
-// From a picture, however it comes, to the pixels that a network is fed. zoo/images.py is the reference.
+// Preprocessing: from a picture (JPEG, PNG or RGB pixels) to the pixels that a network takes: decode, turn upright, resize,
+// crop. zoo/preprocess/pillow.py is the reference.
 #pragma once
 
 #include "decode/canvas.hpp"
@@ -8,21 +9,25 @@
 
 namespace zoo_impl {
 
-struct Framing {
+// The short side is resized to `resize` pixels, then the centre of `height` x `width` pixels is cropped.
+struct Preprocessing {
   uint32_t resize, height, width;
 };
 
+// In pixels.
 struct Extent {
   uint32_t width, height;
 };
 
-// The size of a picture once its short side has `framing.resize` pixels, and where the crop lies in it.
-Crop crop_of(Extent picture, const Framing& framing);
+// The size of a picture once its short side has `preprocessing.resize` pixels, and where the crop lies in it.
+Crop crop_of(Extent picture, const Preprocessing& preprocessing);
 
-class Framer {
+// Owns the memory that preprocessing needs, and reuses it. One thread at a time.
+class Preprocessor {
  public:
-  // Writes uint8 [framing.height, framing.width, 3] to `out`; returns the upright picture's full size.
-  Extent read(const zoo_picture& picture, const Framing& framing, uint8_t* out);
+  // Writes uint8 [preprocessing.height, preprocessing.width, 3] to `out`; returns the size of the upright picture before
+  // it was resized. Throws Failure.
+  Extent read(const zoo_picture& picture, const Preprocessing& preprocessing, uint8_t* out);
 
  private:
   Canvas decoded_, upright_;

@@ -8,7 +8,7 @@ namespace zoo_impl {
 
 void Taps::prepare(uint32_t in_, uint32_t out_, uint32_t begin_, uint32_t end_, uint32_t skipped_, Axis axis) {
   if (in == in_ && out == out_ && begin == begin_ && end == end_ && skipped == skipped_) return;
-  in = 0;  // nothing is prepared while this runs, should memory run out
+  in = 0;  // should memory run out below, nothing counts as prepared
   out = out_, begin = begin_, end = end_, skipped = skipped_;
   const double scale = static_cast<double>(in_) / out_;
   const double support = std::max(scale, 1.0);  // of a triangle that is stretched when the picture shrinks
@@ -62,8 +62,8 @@ void Taps::pair_across() {
   for (uint32_t group = 0; group < kept; group += 4) {
     const uint32_t last = std::min(group + 4, kept);
     const uint32_t most = *std::max_element(&count[group], &count[group] + (last - group));
-    // At an edge of the picture an output has fewer inputs than its neighbours: it begins to read before its first, so
-    // that it does not read past the others' last.
+    // At an edge of the picture an output has fewer inputs than its neighbours. It reads as many as they do, and begins
+    // before its first input where it would otherwise read past the last input of the group.
     uint32_t stop = 0;
     for (uint32_t i = group; i < last; ++i) stop = std::max(stop, first[i] + count[i]);
     for (uint32_t i = group; i < group + 4; ++i)
@@ -87,38 +87,8 @@ void Taps::pair_across() {
   }
 }
 
-static uint8_t rounded(int64_t sum) {
-  const int64_t value = (sum + (1 << (kWeightBits - 1))) >> kWeightBits;
-  return static_cast<uint8_t>(std::min<int64_t>(value, 255));
-}
-
-static void across_plain(const uint8_t* in, uint8_t* out, const Taps& taps) {
-  for (uint32_t i = 0; i < taps.end - taps.begin; ++i, out += 3) {
-    const uint8_t* pixel = in + size_t{taps.first[i]} * 3;
-    const int32_t* weight = &taps.weight[size_t{i} * taps.room];
-    int64_t red = 0, green = 0, blue = 0;
-    for (uint32_t x = 0; x < taps.count[i]; ++x, pixel += 3) {
-      red += pixel[0] * weight[x];
-      green += pixel[1] * weight[x];
-      blue += pixel[2] * weight[x];
-    }
-    out[0] = rounded(red), out[1] = rounded(green), out[2] = rounded(blue);
-  }
-}
-
-static void down_plain(const uint8_t* const* rows, const Taps& taps, uint32_t i, uint8_t* out, size_t bytes) {
-  const int32_t* weights = &taps.weight[size_t{i} * taps.room];
-  for (size_t x = 0; x < bytes; ++x) {
-    int64_t sum = 0;
-    for (uint32_t y = 0; y < taps.count[i]; ++y) sum += rows[y][x] * weights[y];
-    out[x] = rounded(sum);
-  }
-}
-
-const Loops kPlain = {"plain", across_plain, down_plain};
-
 std::vector<const Loops*> usable_loops() {
-  std::vector<const Loops*> loops = {&kPlain};
+  std::vector<const Loops*> loops = {&kScalar};
 #if ZOO_X86
   if (cpu().avx2) loops.push_back(&kAvx2);
   if (cpu().avx512) loops.push_back(&kAvx512);
@@ -130,7 +100,7 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
   const size_t row_bytes = size_t{crop.wide} * 3;
   const bool across = crop.width != from.width, down = crop.height != from.height;
 
-  // Which input rows matter: all of them that any kept output row is made of.
+  // The input rows that are needed: all that any kept output row is computed from.
   uint32_t first = crop.top, end = crop.top + crop.high;
   if (down) {
     down_.prepare(from.height, crop.height, crop.top, crop.top + crop.high, 0, Taps::Axis::down);
@@ -146,7 +116,7 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
     between_.resize(stride * (end - first));
     for (uint32_t y = first; y < end; ++y) {
       const uint8_t* row = from.pixels + from.stride * y;
-      if (!from.padded && from.stride * (from.height - 1 - y) < kPadding) {  // somebody's memory ends close by
+      if (!from.padded && from.stride * (from.height - 1 - y) < kPadding) {  // the caller's memory ends within kPadding bytes
         last_.resize(size_t{from.width} * 3 + kPadding);
         std::memcpy(last_.data(), row, size_t{from.width} * 3);
         row = last_.data();

@@ -1,4 +1,4 @@
-// The two inner loops of resizing with AVX2, to the same bits as the plain ones. How weights lie: resize.hpp.
+// The two inner loops of resizing with AVX2, to the same bits as the scalar ones. The order of the weights: resize.hpp.
 #include "resize/resize.hpp"
 
 #if ZOO_X86
@@ -79,17 +79,17 @@ ZOO_AVX2 static void down_32(const uint8_t* const* rows, const int32_t* pairs, u
     low2 = _mm256_add_epi32(low2, _mm256_madd_epi16(ab2, lower));
     low3 = _mm256_add_epi32(low3, _mm256_madd_epi16(ab3, lower));
   }
-  // Unpacking took the halves of a register apart just as packing puts them together.
+  // Unpacking split the registers in the same order in which packing puts them together again.
   const __m256i words0 = _mm256_packs_epi32(whole(high0, low0), whole(high1, low1));
   const __m256i words1 = _mm256_packs_epi32(whole(high2, low2), whole(high3, low3));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + x), _mm256_packus_epi16(words0, words1));
 }
 
 ZOO_AVX2 static void down(const uint8_t* const* rows, const Taps& taps, uint32_t i, uint8_t* out, size_t bytes) {
-  if (bytes < 32) return kPlain.down(rows, taps, i, out, bytes);
+  if (bytes < 32) return kScalar.down(rows, taps, i, out, bytes);
   const int32_t* pairs = &taps.pairs[size_t{i} * taps.room];
   for (size_t x = 0; x + 32 <= bytes; x += 32) down_32(rows, pairs, taps.count[i], out, x);
-  if (bytes % 32 != 0) down_32(rows, pairs, taps.count[i], out, bytes - 32);  // some bytes once more
+  if (bytes % 32 != 0) down_32(rows, pairs, taps.count[i], out, bytes - 32);  // computes some bytes again
 }
 
 const Loops kAvx2 = {"avx2", across, down};

@@ -1,9 +1,9 @@
-// The two inner loops of resizing with AVX-512, to the same bits as the plain ones. How weights lie: resize.hpp.
+// The two inner loops of resizing with AVX-512, to the same bits as the scalar ones. The order of the weights: resize.hpp.
 #include "resize/resize.hpp"
 
 #if ZOO_X86
 
-// GCC 12 warns of what its own header leaves undefined on purpose (its bug 105593).
+// GCC 12 warns of values that its own header leaves undefined on purpose (GCC bug 105593).
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
