@@ -5,21 +5,9 @@
 #include <cstring>
 #include <vector>
 
-#include "bundles.hpp"
+#include "support/bundles.hpp"
 
 namespace {
-
-struct Ready {
-  Ready() {
-    write_bundle(folder);
-    const zoo_options options = test_options();
-    zoo_model_open(folder.path().c_str(), &options, &model, nullptr);
-    zoo_context_create(model, &context, nullptr);
-  }
-  Folder folder;
-  zoo_model* model = nullptr;
-  zoo_context* context = nullptr;
-};
 
 // The next bytes of the input as a T; zeros where they end.
 template <typename T>
@@ -38,7 +26,7 @@ size_t struct_size(uint8_t choice, size_t right) { return choice % 4 == 0 ? choi
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static Ready ready;
+  static OpenBundle ready;
   uint8_t images[2 * kHeight * kWidth * 3], small[16] = {};
   float logits[2 * kOutputs];
   const uint8_t choice = next<uint8_t>(data, size);

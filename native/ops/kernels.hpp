@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "ops/convolution.hpp"
+#include "ops/common/convolution.hpp"
 
 namespace zoo_ops {
 

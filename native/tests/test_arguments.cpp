@@ -2,48 +2,21 @@
 #include <cstddef>
 #include <cstring>
 
-#include "bundles.hpp"
-#include "check.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
 
 namespace {
 
-struct Ready {
-  Ready() {
-    write_bundle(folder);
-    zoo_options options = test_options();
-    zoo_model_open(folder.path().c_str(), &options, &model, nullptr);
-    zoo_context_create(model, &context, nullptr);
-    in.data = images;
-    in.size = sizeof images;
-    in.dtype = ZOO_UINT8;
-    in.rank = 4;
-    in.shape[0] = 1, in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3;
-    out.data = logits;
-    out.size = sizeof logits;
-    out.dtype = ZOO_FLOAT32;
-    out.rank = 2;
-    out.shape[0] = 1, out.shape[1] = kOutputs;
-  }
-  ~Ready() {
-    zoo_context_free(context);
-    zoo_model_free(model);
-  }
-
+struct Ready : OpenBundle {
   // The status of a run with one thing changed by `change`.
   template <typename Change>
   zoo_status run(Change&& change) {
-    zoo_tensor changed_in = in, changed_out = out;
+    zoo_tensor changed_in = tensors.in, changed_out = tensors.out;
     change(changed_in, changed_out);
     return zoo_run(context, &changed_in, &changed_out, &error);
   }
 
-  Folder folder;
-  zoo_model* model = nullptr;
-  zoo_context* context = nullptr;
-  zoo_error error = ZOO_INIT(zoo_error);
-  uint8_t images[kHeight * kWidth * 3] = {};
-  float logits[kOutputs] = {};
-  zoo_tensor in = ZOO_INIT(zoo_tensor), out = ZOO_INIT(zoo_tensor);
+  Tensors tensors{1};
 };
 
 }  // namespace
@@ -63,9 +36,9 @@ TEST(null_is_a_status_everywhere) {
   CHECK(zoo_model_selftest(ready.model, nullptr, nullptr) == ZOO_OK);
   CHECK(zoo_context_create(nullptr, &context, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_context_create(ready.model, nullptr, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_run(nullptr, &ready.in, &ready.out, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_run(ready.context, nullptr, &ready.out, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_run(ready.context, &ready.in, nullptr, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_run(nullptr, &ready.tensors.in, &ready.tensors.out, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_run(ready.context, nullptr, &ready.tensors.out, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_run(ready.context, &ready.tensors.in, nullptr, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_predict(ready.context, nullptr, &prediction, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_predict(ready.context, &picture, &prediction, nullptr) == ZOO_E_ARGUMENT);  // its data is NULL
   CHECK(zoo_predict(ready.context, &picture, nullptr, nullptr) == ZOO_E_ARGUMENT);

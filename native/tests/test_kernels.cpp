@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "check.hpp"
+#include "support/check.hpp"
 #include "ops/kernels.hpp"
 
 using namespace zoo_ops;

@@ -2,8 +2,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "bundles.hpp"
-#include "check.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
 
 namespace {
 

@@ -2,8 +2,8 @@
 #include <sys/stat.h>
 
 #include "backends/sidecar.hpp"
-#include "bundles.hpp"
-#include "check.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
 #include "base/failure.hpp"
 #include "base/sha256.hpp"
 

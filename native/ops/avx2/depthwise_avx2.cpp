@@ -8,7 +8,7 @@
 #include <immintrin.h>
 
 #include "ops/avx2/kernels_avx2.hpp"
-#include "ops/requantize.hpp"
+#include "ops/common/requantize.hpp"
 
 namespace zoo_ops {
 namespace {

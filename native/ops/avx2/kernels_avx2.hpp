@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "ops/convolution.hpp"
+#include "ops/common/convolution.hpp"
 
 namespace zoo_ops {
 

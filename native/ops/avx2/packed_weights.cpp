@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "ops/requantize.hpp"
+#include "ops/common/requantize.hpp"
 
 namespace zoo_ops {
 namespace {

@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/buffer.hpp"
-#include "ops/convolution.hpp"
+#include "ops/common/buffer.hpp"
+#include "ops/common/convolution.hpp"
 
 namespace zoo_ops {
 

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "ops/requantize.hpp"
+#include "ops/common/requantize.hpp"
 
 namespace zoo_ops {
 

@@ -1,4 +1,4 @@
-// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (ops/winograd_f43.hpp) with AVX2. The scalar twin:
+// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (ops/common/winograd_f43.hpp) with AVX2. The scalar twin:
 // ops/scalar/winograd_f43_scalar.cpp.
 //
 // Filters are kept as they are, 9 bytes for each pair of channels, and expanded to 36 int16 numbers each time that they are

@@ -1,9 +1,9 @@
-// The three transforms of Winograd's F(4x4, 3x3) along one axis (ops/winograd_f43.hpp), in AVX2 registers.
+// The three transforms of Winograd's F(4x4, 3x3) along one axis (ops/common/winograd_f43.hpp), in AVX2 registers.
 #pragma once
 
 #include <immintrin.h>
 
-#include "ops/winograd_f43.hpp"
+#include "ops/common/winograd_f43.hpp"
 
 namespace zoo_ops::winograd_f43 {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "ops/requantize.hpp"
+#include "ops/common/requantize.hpp"
 
 namespace zoo_ops {
 

@@ -1,4 +1,4 @@
-// Decoding: from the bytes of a JPEG or PNG to RGB pixels, the same as zoo/preprocess/pillow.py gets from Pillow.
+// Decoding: from the bytes of a JPEG or PNG to RGB pixels, as zoo/preprocess/pillow.py does it with Pillow.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Resizing with Pillow's antialiased bilinear filter, to the same bits; only the pixels that the crop keeps are computed.
+// Resizing with Pillow's antialiased bilinear filter. Only the pixels that the crop keeps are computed.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "ops/buffer.hpp"
-#include "ops/convolution.hpp"
+#include "ops/common/buffer.hpp"
+#include "ops/common/convolution.hpp"
 
 namespace zoo_ops {
 

@@ -1,4 +1,4 @@
-#include "bundles.hpp"
+#include "support/bundles.hpp"
 
 #include <dirent.h>
 #include <unistd.h>
@@ -92,6 +92,39 @@ zoo_options test_options() {
   options.backend_path = TEST_BACKENDS;
   options.threads = 1;
   return options;
+}
+
+Tensors::Tensors(int64_t count)
+    : images(static_cast<size_t>(count) * kHeight * kWidth * 3), logits(static_cast<size_t>(count) * kOutputs) {
+  in.data = images.data();
+  in.size = images.size();
+  in.dtype = ZOO_UINT8;
+  in.rank = 4;
+  in.shape[0] = count, in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3;
+  out.data = logits.data();
+  out.size = logits.size() * sizeof(float);
+  out.dtype = ZOO_FLOAT32;
+  out.rank = 2;
+  out.shape[0] = count, out.shape[1] = kOutputs;
+}
+
+OpenBundle::OpenBundle(zoo_options given) : options(given) {
+  write_bundle(folder);
+  open();
+}
+
+zoo_status OpenBundle::open() {
+  close();
+  status = zoo_model_open(folder.path().c_str(), &options, &model, &error);
+  if (status == ZOO_OK) status = zoo_context_create(model, &context, &error);
+  return status;
+}
+
+void OpenBundle::close() {
+  zoo_context_free(context);
+  zoo_model_free(model);
+  context = nullptr;
+  model = nullptr;
 }
 
 std::vector<uint8_t> pattern(uint32_t width, uint32_t height) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,36 @@ void write_bundle(const Folder& folder);
 
 // Options that find the tests' own backend.
 zoo_options test_options();
+
+// Memory for `count` images and their logits, and the tensors on them.
+struct Tensors {
+  explicit Tensors(int64_t count);
+  Tensors(const Tensors&) = delete;
+  Tensors& operator=(const Tensors&) = delete;
+
+  std::vector<uint8_t> images;
+  std::vector<float> logits;
+  zoo_tensor in = ZOO_INIT(zoo_tensor), out = ZOO_INIT(zoo_tensor);
+};
+
+// A bundle in a folder of its own, opened, and a context. `status` and `error` are those of opening it.
+struct OpenBundle {
+  explicit OpenBundle(zoo_options given = test_options());
+  ~OpenBundle() { close(); }
+  OpenBundle(const OpenBundle&) = delete;
+  OpenBundle& operator=(const OpenBundle&) = delete;
+
+  zoo_status open();  // again, after a change
+  void close();
+  bool says(const char* text) const { return std::strstr(error.text, text) != nullptr; }
+
+  Folder folder;
+  zoo_options options;
+  zoo_model* model = nullptr;
+  zoo_context* context = nullptr;
+  zoo_error error = ZOO_INIT(zoo_error);
+  zoo_status status = ZOO_OK;
+};
 
 // RGB pixels [height, width, 3] of a smooth pattern.
 std::vector<uint8_t> pattern(uint32_t width, uint32_t height);

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "check.hpp"
+#include "support/check.hpp"
 
 int failures = 0;
 

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <limits>
 
-#include "ops/convolution.hpp"
+#include "ops/common/convolution.hpp"
 
 namespace zoo_ops::winograd_f43 {
 

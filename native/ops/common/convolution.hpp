@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "ops/parallel.hpp"
+#include "ops/common/parallel.hpp"
 
 namespace zoo_ops {
 
@@ -24,7 +24,7 @@ struct Window {
   size_t columns(const Shape& in) const { return (in.width + left + right - width) / stride_x + 1; }
 };
 
-// A convolution. ops/requantize.hpp has its arithmetic after the sum over (x - x_zero) * w.
+// A convolution. ops/common/requantize.hpp has its arithmetic after the sum over (x - x_zero) * w.
 struct Layer {
   Window window;
   size_t in, out;           // channels
