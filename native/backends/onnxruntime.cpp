@@ -1,5 +1,5 @@
-// The plug-ins on ONNX Runtime: what they have in common. The library is that of the pip wheel, of the system, or a named
-// one; onnxruntime_graph.hpp says what differs.
+// The plug-ins on ONNX Runtime: what they have in common. The library is that of the pip wheel, of the system, or a
+// named one; onnxruntime_graph.hpp says what differs.
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,10 +29,10 @@ struct Runtime {
   std::string version;
 };
 
-// The wheel for Linux keeps usage events under ~/.cache and sends them, the first one as soon as there is an Env: before
-// its function table can forbid that. A library inside other people's programs must not send anything unless it is asked
-// to, so that this sets ORT_DISABLE_TELEMETRY=1, unless the variable is set already. Returns whether it did. Not by setenv,
-// which may free the list that another thread's getenv is reading: the new list is never freed.
+// The wheel for Linux keeps usage events under ~/.cache and sends them, the first one as soon as there is an Env:
+// before its function table can forbid that. A library inside other people's programs must not send anything unless it
+// is asked to, so that this sets ORT_DISABLE_TELEMETRY=1, unless the variable is set already. Returns whether it did.
+// Not by setenv, which may free the list that another thread's getenv is reading: the new list is never freed.
 bool forbid_telemetry() {
   static char entry[] = "ORT_DISABLE_TELEMETRY=1";
   static const bool forbidden = [] {
@@ -78,8 +78,8 @@ struct Engine {
   Owned<ort::Session> session;
 };
 
-// ONNX Runtime wraps buffers in objects, each of which costs an allocation: they are kept as long as the buffers stay the
-// same.
+// ONNX Runtime wraps buffers in objects, each of which costs an allocation: they are kept as long as the buffers stay
+// the same.
 struct Session {
   Engine* engine;
   const void* images = nullptr;
@@ -135,8 +135,8 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
       // Without this, whatever CUDA cannot do would silently run on the CPU.
       api.set_config(options.get(), "session.disable_cpu_ep_fallback", "1");
       const auto cuda = api.create_cuda_options();
-      // As in zoo/engines/onnxruntime/cuda.py: every algorithm of cuDNN is timed, tensor cores take NHWC, and fp32 is not
-      // computed in TF32, whose mantissa has 10 bits.
+      // As in zoo/engines/onnxruntime/cuda.py: every algorithm of cuDNN is timed, tensor cores take NHWC, and fp32 is
+      // not computed in TF32, whose mantissa has 10 bits.
       const char* const keys[] = {"use_tf32", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "prefer_nhwc"};
       const char* const values[] = {"0", "EXHAUSTIVE", "1", "1"};
       api.update_cuda_options(cuda.get(), keys, values, std::size(keys));
@@ -190,5 +190,6 @@ zoo_status run(void* session, const uint8_t* images, int64_t count, float* logit
 
 extern "C" ZOO_API zoo_status zoo_backend_entry(uint32_t host_abi, zoo_backend_table* table) {
   return hand_out(host_abi, table,
-                  {sizeof(zoo_backend_table), zoo_backend::kName, score, open, close, runtime, session_create, session_free, run});
+                  {sizeof(zoo_backend_table), zoo_backend::kName, score, open, close, runtime, session_create,
+                   session_free, run});
 }

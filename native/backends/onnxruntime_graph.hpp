@@ -1,4 +1,5 @@
-// What differs between the two plug-ins on ONNX Runtime. onnxruntime.cpp is linked once with each file that defines these.
+// What differs between the two plug-ins on ONNX Runtime. onnxruntime.cpp is linked once with each file that defines
+// these.
 #pragma once
 
 #include "base/file.hpp"

@@ -1,5 +1,5 @@
-// The plug-in `openvino`: OpenVINO on the CPU, by its C API. Its headers are needed to build the plug-in, its library to run
-// it.
+// The plug-in `openvino`: OpenVINO on the CPU, by its C API. Its headers are needed to build the plug-in, its library
+// to run it.
 #include <openvino/c/openvino.h>
 
 #include <cstring>

@@ -1,4 +1,5 @@
-// Finding and opening the shared library of a plug-in's runtime. Plug-ins do not link it: it is opened when a program runs.
+// Finding and opening the shared library of a plug-in's runtime. Plug-ins do not link it: it is opened when a program
+// runs.
 #pragma once
 
 #include <dlfcn.h>
@@ -10,8 +11,8 @@
 
 namespace zoo_backend {
 
-// The runtime's library where it and this plug-in lie in the same site-packages: the last of the files that match, or "".
-// `here`: an address in the plug-in. `pattern`: relative to site-packages.
+// The runtime's library where it and this plug-in lie in the same site-packages: the last of the files that match, or
+// "". `here`: an address in the plug-in. `pattern`: relative to site-packages.
 inline std::string in_site_packages(const void* here, const char* pattern) {
   Dl_info info{};
   if (dladdr(here, &info) == 0 || info.dli_fname == nullptr) return "";
@@ -27,9 +28,9 @@ inline std::string in_site_packages(const void* here, const char* pattern) {
   return path;
 }
 
-// Opens the library that `path` names, or else the one that the environment variable names. Where neither names one, opens
-// the first that loads of `beside` and `names`. A library that was named and cannot be loaded is an error: no other one is
-// tried. NULL on failure, with a reason in `why`.
+// Opens the library that `path` names, or else the one that the environment variable names. Where neither names one,
+// opens the first that loads of `beside` and `names`. A library that was named and cannot be loaded is an error: no
+// other one is tried. NULL on failure, with a reason in `why`.
 inline void* open_runtime(const char* path, const char* variable, const std::string& beside,
                           std::initializer_list<const char*> names, std::string& why) {
   if (path == nullptr) path = std::getenv(variable);

@@ -144,8 +144,8 @@ Built find_built(const std::string& graph_path, const std::string& graph_sha256,
   }
   if (reasons.empty())
     reasons.push_back("no " + backend + " engine of " + last_part(graph_path) + " for " + device + " is built");
-  throw Failure(ZOO_E_NOT_FOUND, zoo_impl::joined(reasons, "; ") + ": zoo build " + bundle + " --backend " + backend + " --precision " +
-                                     precision + " makes one");
+  throw Failure(ZOO_E_NOT_FOUND, zoo_impl::joined(reasons, "; ") + ": zoo build " + bundle + " --backend " +
+                                     backend + " --precision " + precision + " makes one");
 }
 
 Built find_built(const zoo_backend_request& request, const std::string& backend,

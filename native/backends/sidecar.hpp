@@ -38,8 +38,8 @@ struct Sidecar {
   static Sidecar parse(std::string_view text);
 };
 
-// Why a TensorRT plan does not fit this GPU and this version of TensorRT, or "". TensorRT itself checks this only when it
-// loads the plan.
+// Why a TensorRT plan does not fit this GPU and this version of TensorRT, or "". TensorRT itself checks this only when
+// it loads the plan.
 std::string stale(const Sidecar& built, const Processor& gpu, const std::string& tensorrt);
 
 // A built engine that fits: its folder and its sidecar.
@@ -58,8 +58,8 @@ Built find_built(const std::string& graph_path, const std::string& graph_sha256,
 Built find_built(const zoo_backend_request& request, const std::string& backend,
                  const std::function<std::string(const Sidecar&)>& misfit);
 
-// The content of the engine's file. Throws Failure(ZOO_E_HASH) where it is not the file that was built: it is code, and a
-// runtime must not see it before this check.
+// The content of the engine's file. Throws Failure(ZOO_E_HASH) where it is not the file that was built: it is code, and
+// a runtime must not see it before this check.
 zoo_impl::Bytes artefact(const Built& built);
 
 }  // namespace zoo_backend

@@ -1,6 +1,6 @@
-// The plug-in `tensorrt`: TensorRT 10.12 to 11 runs the plan that `zoo build --backend tensorrt` built from a graph. Python's
-// zoo/engines/tensorrt/backend.py and plan.py do the same. The headers are needed to build the plug-in, the libraries to run
-// it.
+// The plug-in `tensorrt`: TensorRT 10.12 to 11 runs the plan that `zoo build --backend tensorrt` built from a graph.
+// Python's zoo/engines/tensorrt/backend.py and plan.py do the same. The headers are needed to build the plug-in, the
+// libraries to run it.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -122,8 +122,8 @@ struct Lane {
   cudaGraphExec_t graph = nullptr;
 };
 
-// What one thread needs to run the plan: a stream, buffers whose addresses never change, and a CUDA graph for each batch
-// size, which is captured once and replayed from then on.
+// What one thread needs to run the plan: a stream, buffers whose addresses never change, and a CUDA graph for each
+// batch size, which is captured once and replayed from then on.
 class Session {
  public:
   explicit Session(Engine& engine)
@@ -185,8 +185,8 @@ class Session {
     const Cuda& cuda = engine_.cuda;
     Lane made;
     {
-      // A captured graph uses the state of its context: each batch size has a context of its own. They run one after the
-      // other and share their scratch memory.
+      // A captured graph uses the state of its context: each batch size has a context of its own. They run one after
+      // the other and share their scratch memory.
       const std::lock_guard<std::mutex> turn(engine_.contexts);
       made.context.reset(engine_.engine->createExecutionContext(ExecutionContextAllocationStrategy::kUSER_MANAGED));
     }

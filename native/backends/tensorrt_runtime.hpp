@@ -40,8 +40,8 @@ class Log : public nvinfer1::ILogger {
   std::string last_;
 };
 
-// The functions that are used. CUDA renames some of its functions with macros: the names pass through two macros, so that
-// these are expanded.
+// The functions that are used. CUDA renames some of its functions with macros: the names pass through two macros, so
+// that these are expanded.
 #define ZOO_CUDA_FUNCTIONS(X)                                                                                     \
   X(cudaGetErrorString) X(cudaDriverGetVersion) X(cudaRuntimeGetVersion) X(cudaGetDeviceCount) X(cudaGetDevice)     \
   X(cudaSetDevice) X(cudaGetDeviceProperties) X(cudaStreamCreateWithFlags) X(cudaStreamDestroy)                     \
@@ -118,8 +118,8 @@ struct TensorRt {
 #undef ZOO_TENSORRT_FUNCTIONS
 #undef ZOO_CUDA_FUNCTIONS
 
-// Makes the first GPU, to which the plug-in's memory and streams belong, the current one of this thread for as long as it
-// lives.
+// Makes the first GPU, to which the plug-in's memory and streams belong, the current one of this thread for as long as
+// it lives.
 class FirstGpu {
  public:
   explicit FirstGpu(const Cuda& cuda) : cuda_(cuda) {

@@ -47,7 +47,7 @@ static void describe(void *given, void *result) {
   zoo_model_info *info = &p->info;
   info->struct_size = sizeof *info;
   check(zoo_model_open(a->bundle, a->options, &model, &error), "zoo_model_open");
-  check(zoo_model_selftest(model, NULL, &error), "wrong logits are not timed"); /* fast but wrong is no result */
+  check(zoo_model_selftest(model, NULL, &error), "a bundle whose logits are wrong is not timed");
   check(zoo_model_describe(model, info, &error), "zoo_model_describe");
   snprintf(p->backend, sizeof p->backend, "%s", info->backend);
   snprintf(p->precision, sizeof p->precision, "%s", info->precision);

@@ -1,9 +1,9 @@
 // zoo-resize-bench [PHOTO.jpg ...]: times resizing with each instruction set that this processor has.
 //
-// Prints one line of JSON for each picture: its size as decoded, and for each instruction set the lower quartile of its times
-// in nanoseconds. They are timed in turn, so that other work on the machine slows all of them alike. "decode": the time of
-// decoding the JPEG before that. Without photographs it takes noise, in sizes of cameras and of libjpeg's reduced scales.
-// The short side is resized to 256 pixels, and 224 x 224 are cropped.
+// Prints one line of JSON for each picture: its size as decoded, and for each instruction set the lower quartile of its
+// times in nanoseconds. They are timed in turn, so that other work on the machine slows all of them alike. "decode":
+// the time of decoding the JPEG before that. Without photographs it takes noise, in sizes of cameras and of libjpeg's
+// reduced scales. The short side is resized to 256 pixels, and 224 x 224 are cropped.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

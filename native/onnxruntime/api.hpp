@@ -1,6 +1,6 @@
 // The part of ONNX Runtime's C API that libzoo's plug-ins and its operators use. No pip wheel ships the header of that
-// API. It is a table of functions that only ever grows at its end, and a library returns a table for GetApi(n) if it has
-// everything that version n had. The numbers here are positions in that table.
+// API. It is a table of functions that only ever grows at its end, and a library returns a table for GetApi(n) if it
+// has everything that version n had. The numbers here are positions in that table.
 #pragma once
 
 #include <cstddef>

@@ -104,8 +104,8 @@ TEST(senseless_options_are_refused) {
 TEST(an_older_program_with_smaller_structs_is_served) {
   Folder folder;
   write_bundle(folder);
-  // As if zoo_options ended before `runtime_library`, zoo_model_info before `runtime`, and zoo_prediction before the size of
-  // the picture. The bytes behind that end are not part of the struct and must not change.
+  // As if zoo_options ended before `runtime_library`, zoo_model_info before `runtime`, and zoo_prediction before the
+  // size of the picture. The bytes behind that end are not part of the struct and must not change.
   zoo_options options = test_options();
   options.struct_size = offsetof(zoo_options, runtime_library);
   options.runtime_library = "/not/part/of/the/struct";

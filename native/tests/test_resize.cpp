@@ -17,8 +17,8 @@ static std::vector<uint8_t> noise(size_t size) {
 }
 
 TEST(vector_code_gives_the_bits_of_scalar_code) {
-  // 20000 to 3 has so many weights that the sums of their parts wrap around. The picture of width 37 is white: its sums are
-  // the largest.
+  // 20000 to 3 has so many weights that the sums of their parts wrap around. The picture of width 37 is white: its sums
+  // are the largest.
   const uint32_t sides[][2] = {{500, 341}, {37, 90}, {1000, 16}, {5, 4}, {1, 7}, {2, 1}, {9, 3}, {640, 256}, {20000, 3}};
   for (const Loops* loops : usable_loops())
     for (const auto& [wide, out_wide] : sides)

@@ -4,7 +4,8 @@
 //   auto prediction = model.predict("tulip.jpg").value();
 //   for (auto [label, score] : prediction.top(3)) std::cout << label << ' ' << score << '\n';
 //
-// Model may be shared by any number of threads. Context is for one thread; Model::predict borrows one from a small pool.
+// Model may be shared by any number of threads. Context is for one thread; Model::predict borrows one from a small
+// pool.
 #ifndef ZOO_ZOO_HPP
 #define ZOO_ZOO_HPP
 

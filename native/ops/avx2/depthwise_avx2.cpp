@@ -1,7 +1,7 @@
-// Depthwise convolution (a filter for each channel) with AVX2, 32 channels at a time. A tap is one of the pixels under the
-// window. The bytes of two taps are interleaved and multiplied with both weights, which gives sums of 16 bits; two of these
-// are interleaved and added up to 32 bits. Interleaving changes the order of the channels in a register, and packing the
-// levels at the end restores it. The scalar twin: ops/scalar/depthwise_scalar.cpp.
+// Depthwise convolution (a filter for each channel) with AVX2, 32 channels at a time. A tap is one of the pixels under
+// the window. The bytes of two taps are interleaved and multiplied with both weights, which gives sums of 16 bits; two
+// of these are interleaved and added up to 32 bits. Interleaving changes the order of the channels in a register, and
+// packing the levels at the end restores it. The scalar twin: ops/scalar/depthwise_scalar.cpp.
 #include <algorithm>
 #include <vector>
 
@@ -209,8 +209,8 @@ class Depthwise : public Convolution {
     return panel;
   }
 
-  // A row of the output. A layer with fewer channels than a register has is computed in memory of its own, with space between
-  // the pixels, because bytes behind a row may be neither read nor written.
+  // A row of the output. A layer with fewer channels than a register has is computed in memory of its own, with space
+  // between the pixels, because bytes behind a row may be neither read nor written.
   void row(const uint8_t* image, const Shape& shape, size_t row, const uint8_t* residual, uint8_t* out) const {
     const size_t columns = window_.columns(shape), width = shape.width, height = window_.height, line = width * pixel_;
     const bool narrow = channels_ < pixel_;
@@ -238,8 +238,8 @@ class Depthwise : public Convolution {
     return to;
   }
 
-  // `lines`: the lines under the window; `outside`: a pixel of zero points. A window over the left or right edge is a run of
-  // its own; so is every window where the picture is narrower than the window.
+  // `lines`: the lines under the window; `outside`: a pixel of zero points. A window over the left or right edge is a
+  // run of its own; so is every window where the picture is narrower than the window.
   void compute_row(const uint8_t** lines, const uint8_t* outside, size_t width, size_t columns, const uint8_t* residual,
                    uint8_t* out) const {
     const size_t many = 2 * pairs_, step = window_.stride_x;

@@ -12,7 +12,7 @@
 namespace zoo_ops {
 namespace {
 
-constexpr size_t kRows = 4;                 // that are multiplied together: 4 x 16 sums and their factors fill the registers
+constexpr size_t kRows = 4;                 // of a tile: 4 x 16 sums and their factors fill the registers
 constexpr size_t kBlockBytes = 128 * 1024;  // of the rows that are laid out at once: a part of the L2 cache
 constexpr size_t kBlockRows = 48 * kRows;
 constexpr size_t kFewRows = 6 * kRows;  // in a block with fewer rows, reading the weights takes longer than using them
@@ -56,8 +56,8 @@ struct Sums {
   }
 };
 
-// At least four rows, in tiles of four. Where the last tile would have fewer, it begins earlier and computes some rows again.
-// Four variables instead of an array, because compilers keep the sums of an array in memory.
+// At least four rows, in tiles of four. Where the last tile would have fewer, it begins earlier and computes some rows
+// again. Four variables instead of an array, because compilers keep the sums of an array in memory.
 template <bool add>
 __attribute__((noinline)) void compute(const Strip& strip, const PanelRequantizer& panel) {
   const size_t step = strip.row_step;
@@ -108,8 +108,8 @@ void compute_whole(Strip strip, const PanelRequantizer& panel) {
   }
 }
 
-// The same for a panel with fewer than 16 channels: computed in memory of its own, because bytes behind the last channel may
-// be neither read nor written.
+// The same for a panel with fewer than 16 channels: computed in memory of its own, because bytes behind the last
+// channel may be neither read nor written.
 void compute_part(const Strip& strip, const PanelRequantizer& panel, size_t channels) {
   alignas(kAlignment) uint8_t levels[kRows * kPanel], residual[kRows * kPanel] = {};
   Strip aside = strip;
@@ -214,7 +214,8 @@ class Im2colGemm : public Convolution {
     }
   }
 
-  // Copies whole registers, because most rows are short. This writes past the end of the row; these bytes are written next.
+  // Copies whole registers, because most rows are short. This writes past the end of the row; these bytes are written
+  // next.
   static void copy(uint8_t* to, const uint8_t* from, size_t count, const uint8_t* end) {
     constexpr size_t step = sizeof(__m256i);
     if (static_cast<size_t>(end - from) < count + step) {

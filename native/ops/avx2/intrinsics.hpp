@@ -15,8 +15,8 @@ inline __m256i repeat(const void* from) {
   return _mm256_set1_epi32(four);
 }
 
-// sum += addend, as eight int32 additions that stay where they are written: a compiler would move the work of a later row
-// in front of this one's. There are too few registers for that, so that it would copy sums around.
+// sum += addend, as eight int32 additions that stay where they are written: a compiler would move the work of a later
+// row in front of this one's. There are too few registers for that, so that it would copy sums around.
 inline void accumulate(__m256i& sum, __m256i addend) {
   asm volatile("vpaddd %1, %0, %0" : "+x"(sum) : "x"(addend));
 }

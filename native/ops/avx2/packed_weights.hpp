@@ -1,10 +1,10 @@
 // The weights of im2col_gemm_avx2, in the order in which that kernel reads them.
 //
-// A panel is 16 output channels. A quad is four neighbouring weights of each channel of a panel; a sum is computed a quad at
-// a time. The sum of two products of a level and a weight of 7 bits fits into 16 bits. The sum of four fits as well, unless
-// the weights are large and of the same sign. Where they fit, two quads form a pair: their products are added up in 16 bits
-// and then widened to 32 bits once instead of twice, which saves a quarter of the multiplications. Which quads form pairs is
-// decided here, when a layer is made.
+// A panel is 16 output channels. A quad is four neighbouring weights of each channel of a panel; a sum is computed a
+// quad at a time. The sum of two products of a level and a weight of 7 bits fits into 16 bits. The sum of four fits as
+// well, unless the weights are large and of the same sign. Where they fit, two quads form a pair: their products are
+// added up in 16 bits and then widened to 32 bits once instead of twice, which saves a quarter of the multiplications.
+// Which quads form pairs is decided here, when a layer is made.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The layers between convolutions with AVX2: the largest level of a window, the mean of a picture, levels by a table. The
-// scalar twins: ops/scalar/pool_scalar.cpp.
+// The layers between convolutions with AVX2: the largest level of a window, the mean of a picture, levels by a table.
+// The scalar twins: ops/scalar/pool_scalar.cpp.
 #include <algorithm>
 #include <cmath>
 

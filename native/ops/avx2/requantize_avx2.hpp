@@ -35,8 +35,8 @@ class PanelRequantizer {
   }
 
  private:
-  // The rounded values as int16, not yet limited: channels 0-3 and 8-11 in the lower half of the register, 4-7 and 12-15
-  // in the upper one.
+  // The rounded values as int16, not yet limited: channels 0-3 and 8-11 in the lower half of the register, 4-7 and
+  // 12-15 in the upper one.
   __m256i words(const Pixel& pixel) const {
     __m256 left = _mm256_fmadd_ps(pixel.left, by_[0], plus_[0]), right = _mm256_fmadd_ps(pixel.right, by_[1], plus_[1]);
     if (pixel.residual != nullptr) {

@@ -1,8 +1,8 @@
 // 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (ops/common/winograd_f43.hpp) with AVX2. The scalar twin:
 // ops/scalar/winograd_f43_scalar.cpp.
 //
-// Filters are kept as they are, 9 bytes for each pair of channels, and expanded to 36 int16 numbers each time that they are
-// used: that takes less time than reading 36 numbers from memory, where the weights of a whole network lie.
+// Filters are kept as they are, 9 bytes for each pair of channels, and expanded to 36 int16 numbers each time that they
+// are used: that takes less time than reading 36 numbers from memory, where the weights of a whole network lie.
 #include <algorithm>
 
 #include "ops/avx2/intrinsics.hpp"
@@ -114,7 +114,8 @@ class Winograd : public Convolution {
   size_t tile_step(size_t count) const { return apart(count * in_); }
   static size_t sum_step(size_t count) { return apart(count * kPanel); }
 
-  // G w G' of a panel at two rows of positions: int16 [12][in / 2][16][2]. Eight output and two input channels at a time.
+  // G w G' of a panel at two rows of positions: int16 [12][in / 2][16][2]. Eight output and two input channels at a
+  // time.
   template <size_t rows>
   __attribute__((noinline)) void expand(size_t panel, int16_t* out) const {
     const int8_t* weights = weights_.data() + panel * in_ * kTaps * kPanel;
@@ -186,7 +187,8 @@ class Winograd : public Convolution {
   void run_block(const uint8_t* in, const Grid& grid, size_t first, size_t count, const uint8_t* residual,
              uint8_t* out) const {
     int16_t* transformed = scratch<TilesUse>(kPositions * tile_step(count));
-    for (size_t tile = 0; tile < count; ++tile) transform(in, grid, first + tile, transformed + tile * in_, tile_step(count));
+    for (size_t tile = 0; tile < count; ++tile)
+      transform(in, grid, first + tile, transformed + tile * in_, tile_step(count));
     for (size_t panel = 0; panel < panels(requantizer_.channels()); ++panel)
       compute(transformed, grid, first, count, panel, panel + 1, residual, out);
   }
@@ -269,9 +271,10 @@ class Winograd : public Convolution {
       write_part(sums, step, PanelRequantizer(requantizer_, channel), target, channels - channel);
   }
 
-  // The same for a panel with fewer than 16 channels: computed in memory of its own, because bytes behind the last channel
-  // may be neither read nor written.
-  static void write_part(const int32_t* sums, size_t step, const PanelRequantizer& requantizer, const Target& target, size_t channels) {
+  // The same for a panel with fewer than 16 channels: computed in memory of its own, because bytes behind the last
+  // channel may be neither read nor written.
+  static void write_part(const int32_t* sums, size_t step, const PanelRequantizer& requantizer, const Target& target,
+                         size_t channels) {
     alignas(kAlignment) uint8_t levels[kStep * kStep * kPanel], residual[kStep * kStep * kPanel] = {};
     const Target aside{target.residual == nullptr ? nullptr : residual, levels, kStep * kPanel, kPanel, target.rows,
                        target.columns};

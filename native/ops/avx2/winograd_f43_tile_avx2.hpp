@@ -38,8 +38,8 @@ struct Tile {
     out[1] = _mm256_sub_epi16(even, odd);
   }
 
-  // A' of six values of 8 channels each, float32, divided by what made kFilter whole. The scalar twin does the same operations in the
-  // same order, so that both round alike.
+  // A' of six values of 8 channels each, float32, divided by what made kFilter whole. The scalar twin does the same
+  // operations in the same order, so that both round alike.
   static void output(const __m256* m, __m256* out, size_t step) {
     const auto times = [](double factor) { return _mm256_set1_ps(static_cast<float>(factor)); };
     const __m256 a = _mm256_add_ps(m[1], m[2]), b = _mm256_sub_ps(m[1], m[2]), c = _mm256_add_ps(m[3], m[4]),

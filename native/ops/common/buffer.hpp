@@ -42,8 +42,9 @@ class Buffer {
   size_t count_ = 0;
 };
 
-// Memory of this thread, valid until its next call with the same `Use`. It only grows, so that nothing is allocated once
-// it is large enough. Large memory lies in huge pages: the 36 numbers of a Winograd tile would lie in 36 small pages.
+// Memory of this thread, valid until its next call with the same `Use`. It only grows, so that nothing is allocated
+// once it is large enough. Large memory lies in huge pages: the 36 numbers of a Winograd tile would lie in 36 small
+// pages.
 template <typename Use>
 typename Use::Type* scratch(size_t count) {
   thread_local Buffer<typename Use::Type> kept;

@@ -1,7 +1,7 @@
 // Layers on 8-bit tensors, as the operators of the domain zoo.int8 compute them (docs/winograd.md).
 //
-// A level is a quantised value, uint8. Tensors of levels lie as [image][row][column][channel] (NHWC) without gaps. Weights
-// are int8 between -64 and 64 (7 bits), as in every int8 graph of a bundle.
+// A level is a quantised value, uint8. Tensors of levels lie as [image][row][column][channel] (NHWC) without gaps.
+// Weights are int8 between -64 and 64 (7 bits), as in every int8 graph of a bundle.
 #pragma once
 
 #include <cstddef>

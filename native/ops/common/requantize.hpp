@@ -37,7 +37,7 @@ class Requantizer {
     const float largest = 255.0F * 64.0F * static_cast<float>(layer.depth());
     for (size_t channel = 0; channel < channels_; ++channel)
       if (!(std::abs(multiplier_[channel]) * largest + std::abs(offset_[channel]) < kLargestValue))
-        throw std::invalid_argument("a multiplier or an offset is out of all proportion");
+        throw std::invalid_argument("a multiplier or an offset is too large");
   }
 
   // Changes the offsets for kernels whose sums are those of x * w, and not of (x - x_zero) * w.

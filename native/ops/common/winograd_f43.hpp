@@ -3,8 +3,9 @@
 //
 //   Y = A' [ (G w G') * (B' x B) ] A    w: a 3x3 filter, x: a tile of 6x6 pixels, Y: 4x4 pixels, ': transposed
 //
-// B' x B of levels fits into 16 bits. So does G w G' once it is multiplied by a number for each of the 36 positions that
-// makes its fractions whole. The sums over channels are therefore exact; A' takes that number out again, in float32.
+// B' x B of levels fits into 16 bits. So does G w G' once it is multiplied by a number for each of the 36 positions
+// that makes its fractions whole. The sums over channels are therefore exact; A' takes that number out again, in
+// float32.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +23,12 @@ constexpr size_t kPositions = kSide * kSide, kTaps = 9;
 // B'.
 constexpr int kInput[kSide][kSide] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
                                       {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-// G with its rows multiplied by 4, -6, -6, 24, 24 and 1, which makes them whole. The kernels' A' divides by these again.
+// G with its rows multiplied by 4, -6, -6, 24, 24 and 1, which makes them whole. The kernels' A' divides by these
+// again.
 constexpr int kFilter[kSide][3] = {{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
 
-// `static`, not `inline`: the kernel of each instruction set compiles a copy of its own, which the other one must not run.
+// `static`, not `inline`: the kernel of each instruction set compiles a copy of its own, which the other one must not
+// run.
 
 // The largest value of B' x B at a position, of either sign, of levels between -zero and 255 - zero.
 static inline int64_t largest_input(size_t position, uint8_t zero) {

@@ -1,5 +1,5 @@
-// The operators of the domain "zoo.int8" (docs/winograd.md) for ONNX Runtime, which loads this library when a program calls
-// SessionOptions.register_custom_ops_library. Tensors of levels are uint8 [N, H, W, C].
+// The operators of the domain "zoo.int8" (docs/winograd.md) for ONNX Runtime, which loads this library when a program
+// calls SessionOptions.register_custom_ops_library. Tensors of levels are uint8 [N, H, W, C].
 #include <array>
 #include <atomic>
 #include <new>

@@ -17,8 +17,8 @@ inline int32_t rounded(float value) {
                                               : std::numeric_limits<int32_t>::min();
 }
 
-// `sum`: of (x - x_zero) * w, or of x * w after Requantizer::subtract_zero_point. `residual`: the level of this channel in
-// the residual, or null.
+// `sum`: of (x - x_zero) * w, or of x * w after Requantizer::subtract_zero_point. `residual`: the level of this channel
+// in the residual, or null.
 inline uint8_t requantize(const Requantizer& layer, size_t channel, float sum, const uint8_t* residual) {
   float value = std::fma(sum, layer.multiplier()[channel], layer.offset()[channel]);
   if (residual != nullptr) value = std::fma(static_cast<float>(*residual), layer.residual_multiplier(), value);

@@ -1,6 +1,6 @@
-// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (ops/common/winograd_f43.hpp), a channel at a time: the reference for
-// ops/avx2/winograd_f43_avx2.cpp. All is exact in whole numbers up to A', which has the order of that kernel's float
-// operations.
+// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3) (ops/common/winograd_f43.hpp), a channel at a time: the
+// reference for ops/avx2/winograd_f43_avx2.cpp. All is exact in whole numbers up to A', which has the order of that
+// kernel's float operations.
 #include <algorithm>
 #include <cmath>
 #include <vector>

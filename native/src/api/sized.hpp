@@ -1,5 +1,5 @@
-// Structs that begin with struct_size. Those of an older program lack the last members: they are read as 0 and not written.
-// Those of a newer program are refused.
+// Structs that begin with struct_size. Those of an older program lack the last members: they are read as 0 and not
+// written. Those of a newer program are refused.
 #pragma once
 
 #include <cstddef>

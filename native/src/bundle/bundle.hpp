@@ -19,8 +19,8 @@ class Bundle {
   const std::vector<std::string>& labels() const { return labels_; }
   std::string path(const std::string& name) const { return folder_ + "/" + name; }
 
-  // The content of a file that the manifest lists: the very bytes that were checked. Throws Failure, ZOO_E_HASH where size
-  // or SHA-256 differ.
+  // The content of a file that the manifest lists: the very bytes that were checked. Throws Failure, ZOO_E_HASH where
+  // size or SHA-256 differ.
   Bytes file(const std::string& name) const;
 
   // Checks every file that the manifest lists; returns how many there are.

@@ -29,7 +29,8 @@ static zoo_task task_named(const std::string& name) {
   throw Failure(ZOO_E_CORRUPT, "task: '" + name + "' is not known to this version");
 }
 
-// Checks that a path is relative and stays inside the bundle: names with one '/' between them, none of them "." or "..".
+// Checks that a path is relative and stays inside the bundle: names with one '/' between them, none of them "." or
+// "..".
 static const std::string& inside(const std::string& path) {
   bool good = path.find('\\') == std::string::npos;
   for (const std::string& name : split(path, '/')) good = good && !name.empty() && name != "." && name != "..";

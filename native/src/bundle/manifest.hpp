@@ -1,5 +1,5 @@
-// manifest.json of a bundle, schema zoo.bundle/1: the part of it that is needed to run the bundle. zoo/bundle/manifest.py
-// defines the schema; keys that are not in it are refused, as they are there.
+// manifest.json of a bundle, schema zoo.bundle/1: the part of it that is needed to run the bundle.
+// zoo/bundle/manifest.py defines the schema; keys that are not in it are refused, as they are there.
 #pragma once
 
 #include <cstdint>

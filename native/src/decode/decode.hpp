@@ -26,8 +26,8 @@ struct Part {
 using Needed = std::function<Part(uint32_t width, uint32_t height)>;
 
 // Decodes a JPEG at the smallest of the scales 1/8, 1/4, 1/2, 1 at which the short side has at least `at_least` pixels.
-// Where the picture is stored upright, pixels that are not `needed` at that scale may be missing in the canvas and in the
-// view's memory. Throws Failure: ZOO_E_CORRUPT, or ZOO_E_FORMAT for a kind of JPEG that is not read.
+// Where the picture is stored upright, pixels that are not `needed` at that scale may be missing in the canvas and in
+// the view's memory. Throws Failure: ZOO_E_CORRUPT, or ZOO_E_FORMAT for a kind of JPEG that is not read.
 Decoded decode_jpeg(const uint8_t* bytes, size_t size, uint32_t at_least, const Needed& needed, Canvas& canvas);
 
 // Decodes a PNG; transparent pixels lie over white, 16 bits are scaled to 8. Throws Failure(ZOO_E_CORRUPT).

@@ -77,8 +77,8 @@ class Reader {
     return jpeg_start_decompress(&jpeg_) != FALSE;
   }
 
-  // Decodes `width` columns from `left` on, and maybe some more: `left` is moved to a column where libjpeg can begin. Without
-  // a libjpeg that can crop, all columns are decoded.
+  // Decodes `width` columns from `left` on, and maybe some more: `left` is moved to a column where libjpeg can begin.
+  // Without a libjpeg that can crop, all columns are decoded.
   bool columns(uint32_t& left, uint32_t width) {
     if (setjmp(back_) != 0) return false;
 #ifdef ZOO_JPEG_CROPS
@@ -150,12 +150,12 @@ int reduction(uint32_t width, uint32_t height, uint32_t at_least) {
   return times >= 8 ? 8 : times >= 4 ? 4 : times >= 2 ? 2 : 1;
 }
 
-// Whether the file ends with its end marker. Only then are parts of it left out: in a damaged file the damage could lie in a
-// part that is not decoded, and would go unnoticed.
+// Whether the file ends with its end marker. Only then are parts of it left out: in a damaged file the damage could lie
+// in a part that is not decoded, and would go unnoticed.
 bool ends(const uint8_t* bytes, size_t size) { return size >= 2 && bytes[size - 2] == 0xFF && bytes[size - 1] == 0xD9; }
 
-// Chroma is smoothed across the borders of blocks, so that pixels at a cut are wrong. This many more columns are decoded on
-// each side, which moves the cuts out of the part that is needed.
+// Chroma is smoothed across the borders of blocks, so that pixels at a cut are wrong. This many more columns are
+// decoded on each side, which moves the cuts out of the part that is needed.
 constexpr uint32_t kBlock = 32;
 
 }  // namespace

@@ -14,7 +14,8 @@ namespace zoo_impl {
 
 namespace {
 
-// As in decode_jpeg.cpp: libpng jumps out of its calls, so that methods that call it create no objects with destructors.
+// As in decode_jpeg.cpp: libpng jumps out of its calls, so that methods that call it create no objects with
+// destructors.
 class Reader {
  public:
   Reader(const uint8_t* bytes, size_t size) : next_(bytes), left_(size) {
@@ -48,7 +49,8 @@ class Reader {
     return true;
   }
 
-  // Reads all rows: samples as they are stored, in one or two bytes each; with `scale_grey`, greys of fewer bits scaled to 8.
+  // Reads all rows: samples as they are stored, in one or two bytes each; with `scale_grey`, greys of fewer bits scaled
+  // to 8.
   bool rows(png_bytepp rows, bool scale_grey) {
     if (setjmp(back_) != 0) return false;
     if (scale_grey) png_set_expand_gray_1_2_4_to_8(png_);

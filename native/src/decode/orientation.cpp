@@ -39,7 +39,8 @@ int exif_orientation(const uint8_t* bytes, size_t size) {
     const uint32_t type = tiff.at(where + 2, 2), count = tiff.at(where + 4, 4);
     if (tiff.at(where, 2) != kOrientation || count != 1 || (type != kShort && type != kLong)) continue;
     const uint32_t value = tiff.at(where + 8, type == kShort ? 2 : 4);
-    found = value >= 1 && value <= 8 ? static_cast<int>(value) : 1;  // an invalid value counts as 1, so that XMP is not asked
+    // An invalid value counts as 1, so that XMP is not asked.
+    found = value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return found;
 }

@@ -27,8 +27,8 @@ class Model {
   const zoo_backend_table& backend() const { return candidate_.table; }
   void* engine() const { return engine_; }
   zoo_model_info info() const;
-  // Runs the stored images and compares the logits with the stored ones. Throws Failure, but not for logits that differ:
-  // the report says by how much.
+  // Runs the stored images and compares the logits with the stored ones. Throws Failure, but not for logits that
+  // differ: the report says by how much.
   zoo_selftest selftest() const;
 
  private:

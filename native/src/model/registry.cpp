@@ -46,8 +46,8 @@ static std::map<std::string, std::string> plugins(const zoo_options& options) {
   return files;
 }
 
-// Loads a plug-in and fills in the candidate's table; on failure its reason. Loading a plug-in again gives the same library.
-// None is unloaded, because runtimes start threads that outlive their last session.
+// Loads a plug-in and fills in the candidate's table; on failure its reason. Loading a plug-in again gives the same
+// library. None is unloaded, because runtimes start threads that outlive their last session.
 static bool load(Candidate& candidate) {
   void* library = dlopen(candidate.file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -57,7 +57,7 @@ static bool load(Candidate& candidate) {
   }
   const auto entry = reinterpret_cast<decltype(&zoo_backend_entry)>(dlsym(library, "zoo_backend_entry"));
   if (entry == nullptr) {
-    candidate.reason = "is no plug-in: it has no zoo_backend_entry";
+    candidate.reason = "is not a plug-in: it has no zoo_backend_entry";
     return false;
   }
   candidate.table.struct_size = sizeof candidate.table;
@@ -68,7 +68,7 @@ static bool load(Candidate& candidate) {
   const zoo_backend_table& table = candidate.table;
   if (table.score == nullptr || table.open == nullptr || table.close == nullptr || table.runtime == nullptr ||
       table.session_create == nullptr || table.session_free == nullptr || table.run == nullptr) {
-    candidate.reason = "is no whole plug-in: a function is missing in its table";
+    candidate.reason = "is not a complete plug-in: a function is missing in its table";
     return false;
   }
   return true;
@@ -80,7 +80,7 @@ static Candidate ask(const std::string& name, const std::string& file, const zoo
   if (load(candidate)) {
     zoo_error error = ZOO_INIT(zoo_error);
     candidate.score = candidate.table.score(&request, &error);
-    if (candidate.score <= 0) candidate.reason = error.text[0] != '\0' ? error.text : "says it cannot run here";
+    if (candidate.score <= 0) candidate.reason = error.text[0] != '\0' ? error.text : "cannot run here and does not say why";
   }
   return candidate;
 }

@@ -22,8 +22,8 @@ Crop crop_of(Extent picture, const Preprocessing& preprocessing) {
   return {width, height, left, top, preprocessing.width, preprocessing.height};
 }
 
-// Along one axis, resized from `in` to `out` pixels: the first input pixel that the output pixels from `begin` to before
-// `end` are computed from, and the end of these inputs; with some pixels to spare.
+// Along one axis, resized from `in` to `out` pixels: the first input pixel that the output pixels from `begin` to
+// before `end` are computed from, and the end of these inputs; with some pixels to spare.
 static uint32_t first_input(uint32_t in, uint32_t out, uint32_t begin) {
   const double scale = static_cast<double>(in) / out;
   return static_cast<uint32_t>(std::max(0.0, (begin + 0.5) * scale - std::max(scale, 1.0) - 2));
@@ -87,7 +87,9 @@ Extent Preprocessor::read(const zoo_picture& picture, const Preprocessing& prepr
     return {view.width, view.height};
   }
   const uint8_t* bytes = static_cast<const uint8_t*>(picture.data);
-  const Needed needed = [&preprocessing](uint32_t width, uint32_t height) { return part_of({width, height}, preprocessing); };
+  const Needed needed = [&preprocessing](uint32_t width, uint32_t height) {
+    return part_of({width, height}, preprocessing);
+  };
   const Decoded decoded = encoding == ZOO_JPEG ? decode_jpeg(bytes, picture.size, preprocessing.resize, needed, decoded_)
                                                : decode_png(bytes, picture.size, decoded_);
   if (decoded.orientation > 1) turn(decoded_, decoded.orientation, upright_);

@@ -1,5 +1,5 @@
-// Preprocessing: from a picture (JPEG, PNG or RGB pixels) to the pixels that a network takes: decode, turn upright, resize,
-// crop. zoo/preprocess/pillow.py is the reference.
+// Preprocessing: from a picture (JPEG, PNG or RGB pixels) to the pixels that a network takes: decode, turn upright,
+// resize, crop. zoo/preprocess/pillow.py is the reference.
 #pragma once
 
 #include "decode/canvas.hpp"
@@ -25,8 +25,8 @@ Crop crop_of(Extent picture, const Preprocessing& preprocessing);
 // Owns the memory that preprocessing needs, and reuses it. One thread at a time.
 class Preprocessor {
  public:
-  // Writes uint8 [preprocessing.height, preprocessing.width, 3] to `out`; returns the size of the upright picture before
-  // it was resized. Throws Failure.
+  // Writes uint8 [preprocessing.height, preprocessing.width, 3] to `out`; returns the size of the upright picture
+  // before it was resized. Throws Failure.
   Extent read(const zoo_picture& picture, const Preprocessing& preprocessing, uint8_t* out);
 
  private:

@@ -116,7 +116,8 @@ void Resizer::run(const View& from, const Crop& crop, uint8_t* out) {
     between_.resize(stride * (end - first));
     for (uint32_t y = first; y < end; ++y) {
       const uint8_t* row = from.pixels + from.stride * y;
-      if (!from.padded && from.stride * (from.height - 1 - y) < kPadding) {  // the caller's memory ends within kPadding bytes
+      // The caller's memory ends within kPadding bytes.
+      if (!from.padded && from.stride * (from.height - 1 - y) < kPadding) {
         last_.resize(size_t{from.width} * 3 + kPadding);
         std::memcpy(last_.data(), row, size_t{from.width} * 3);
         row = last_.data();

@@ -11,8 +11,8 @@ namespace zoo_impl {
 
 // Weights are fixed-point numbers with 22 bits: with the 8 bits of a pixel and 2 spare bits, a sum has 32.
 constexpr int kWeightBits = 22;
-// Vector code multiplies numbers of 16 bits. It splits a weight into two parts, sums up each part, and adds high * 2048 + low.
-// The sum of a part may wrap around; the whole sum fits into 32 bits, so that the result is exact all the same.
+// Vector code multiplies numbers of 16 bits. It splits a weight into two parts, sums up each part, and adds high * 2048
+// + low. The sum of a part may wrap around; the whole sum fits into 32 bits, so that the result is exact all the same.
 constexpr int kLowBits = 11;
 
 // Along one axis: for each output pixel that is kept, the input pixels that it is computed from, and their weights.
@@ -25,12 +25,13 @@ struct Taps {
   std::vector<uint32_t> first, count;            // [kept]; `first` counts from the first input in memory
   std::vector<int32_t> weight;                   // [kept][room]
 
-  // The weights for vector code. A pair holds the parts of two neighbouring weights: 16 bits of the first and, above them,
-  // 16 of the second. Down: for each output, room / 2 times a pair of high parts and then one of low parts.
+  // The weights for vector code. A pair holds the parts of two neighbouring weights: 16 bits of the first and, above
+  // them, 16 of the second. Down: for each output, room / 2 times a pair of high parts and then one of low parts.
   std::vector<int32_t> pairs;
-  // Across: outputs are in groups of four that read the same number of inputs, `reach` (one for each group), from `start` on
-  // (one for each output). For every four inputs there are 64 pairs: 16 with the high parts of inputs 0 and 1, 16 with those
-  // of 2 and 3, then the low parts. In each 16, the pair of output 0 stands four times, then those of outputs 2, 1 and 3.
+  // Across: outputs are in groups of four that read the same number of inputs, `reach` (one for each group), from
+  // `start` on (one for each output). For every four inputs there are 64 pairs: 16 with the high parts of inputs 0 and
+  // 1, 16 with those of 2 and 3, then the low parts. In each 16, the pair of output 0 stands four times, then those of
+  // outputs 2, 1 and 3.
   std::vector<uint32_t> start, reach;
 
   // Computes the weights. Does nothing where they are there already, as for pictures of the same size.

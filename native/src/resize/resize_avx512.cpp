@@ -1,4 +1,5 @@
-// The two inner loops of resizing with AVX-512, to the same bits as the scalar ones. The order of the weights: resize.hpp.
+// The two inner loops of resizing with AVX-512, to the same bits as the scalar ones. The order of the weights:
+// resize.hpp.
 #include "resize/resize.hpp"
 
 #if ZOO_X86

@@ -1,5 +1,5 @@
-// A backend for tests: logit j is the mean of those image bytes, divided by 255, whose index modulo the number of outputs is
-// j, plus the graph's first byte / 256. It allocates nothing when it runs.
+// A backend for tests: logit j is the mean of those image bytes, divided by 255, whose index modulo the number of
+// outputs is j, plus the graph's first byte / 256. It allocates nothing when it runs.
 #include <cstring>
 #include <new>
 
