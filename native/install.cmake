@@ -1,17 +1,18 @@
-# What is installed: library, plug-ins, headers, CMake package, pkg-config file. All paths relative, so that it moves.
+# What is installed: library, plug-ins, headers, CMake package, pkg-config file. All paths are relative: the prefix may be
+# moved.
 include(CMakePackageConfigHelpers)
 
 set(ZOO_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/zoo")
 set(ZOO_NAMELINK "")
 set(ZOO_PC_LIBS "-lzoo")
 if(ZOO_WHEEL)
-  # A wheel holds no symbolic links, and three copies of the library would take their place.
+  # A wheel cannot hold symbolic links: it would contain three copies of the library instead.
   set(ZOO_NAMELINK NAMELINK_SKIP)
   set(ZOO_PC_LIBS "-l:libzoo.so.1")
 endif()
 
 install(TARGETS zoo EXPORT zooTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${ZOO_NAMELINK})
-install(TARGETS ${ZOO_BACKENDS} ${ZOO_OPS} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS ${ZOO_BACKENDS} zoo_ops LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 if(ZOO_BENCH)
   install(TARGETS zoo-native-bench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()

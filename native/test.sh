@@ -27,14 +27,14 @@ run native-asan -DZOO_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebIn
 run native-tsan -DZOO_SANITIZE=thread -DCMAKE_BUILD_TYPE=RelWithDebInfo -DZOO_BENCH=OFF
 
 if ! command -v clang++ >/dev/null; then
-  echo "native-test: no clang++, so nothing is fuzzed" >&2
+  echo "native-test: no clang++: nothing is fuzzed" >&2
   exit 0
 fi
 cmake -S . -B build/native-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DZOO_FUZZ=ON -DZOO_BENCH=OFF \
   -DZOO_SANITIZE=fuzzer-no-link,address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
 cmake --build build/native-fuzz --parallel "$jobs" >/dev/null
 for target in manifest picture api; do
-  # New inputs go to the build folder, and the next run starts from them too.
+  # New inputs are kept in the build folder, and the next run starts from them as well.
   mkdir -p "build/corpus/$target"
   echo "native-test: fuzz_$target for ${FUZZ_SECONDS:=30} s"
   "build/native-fuzz/bin/fuzz_$target" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \

@@ -1,5 +1,5 @@
 // The plug-in `onnxruntime`: a bundle's graph as it is.
-#include "onnxruntime_source.hpp"
+#include "backends/onnxruntime_graph.hpp"
 
 namespace zoo_backend {
 
@@ -10,6 +10,6 @@ int32_t cpu_score(const zoo_backend_request&) { return 50; }
 
 Graph graph_of(const zoo_backend_request& request) { return {{}, request.graph, request.graph_size}; }
 
-ort::Status* prepare(ort::SessionOptions*, const ort::Base*) { return nullptr; }
+void prepare(const ort::Api&, ort::SessionOptions*, const ort::Base*) {}
 
 }  // namespace zoo_backend

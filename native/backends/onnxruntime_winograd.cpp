@@ -1,18 +1,17 @@
-// The plug-in `onnxruntime-winograd`: what `zoo build` made of a bundle's int8 graph, with the operators of native/ops.
-#include <stdexcept>
+// The plug-in `onnxruntime-winograd`: the graph that `zoo build` rewrote the int8 graph into, with the operators of
+// native/ops.
 #include <string>
 
-#include "../ops/runtime.hpp"
-#include "../src/cpu.hpp"
-#include "onnxruntime_source.hpp"
-#include "sidecar.hpp"
+#include "backends/onnxruntime_graph.hpp"
+#include "backends/sidecar.hpp"
+#include "ops/kernels.hpp"
 
-extern "C" zoo_ops::ort::Status* RegisterCustomOps(zoo_ops::ort::SessionOptions* options, const zoo_ops::ort::Base* base);
+extern "C" ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort::Base* base);
 
 namespace zoo_backend {
 namespace {
 
-// As zoo/engines/onnxruntime_winograd.py has them.
+// The same values as in zoo/engines/onnxruntime/winograd.py.
 constexpr const char* kProcessor = "x86-64-avx2";
 constexpr int64_t kOperators = 1;
 
@@ -32,10 +31,9 @@ const char* const kName = "onnxruntime-winograd";
 const bool kCuda = false;
 
 int32_t cpu_score(const zoo_backend_request& request) {
-  if (!zoo_impl::cpu().avx2 || __builtin_cpu_supports("fma") == 0)
-    throw std::runtime_error("needs a processor with AVX2 and FMA");
   built_for(request);
-  return 55;
+  // Without AVX2 the scalar kernels run, and every other backend is faster: then this one has to be asked for by name.
+  return zoo_ops::usable_kernels().size() == 1 ? 1 : 55;
 }
 
 Graph graph_of(const zoo_backend_request& request) {
@@ -45,10 +43,8 @@ Graph graph_of(const zoo_backend_request& request) {
   return {std::move(bytes), data, size};
 }
 
-ort::Status* prepare(ort::SessionOptions* options, const ort::Base* base) {
-  return reinterpret_cast<ort::Status*>(
-      RegisterCustomOps(reinterpret_cast<zoo_ops::ort::SessionOptions*>(options),
-                        reinterpret_cast<const zoo_ops::ort::Base*>(base)));
+void prepare(const ort::Api& api, ort::SessionOptions* options, const ort::Base* base) {
+  api.check(RegisterCustomOps(options, base));
 }
 
 }  // namespace zoo_backend

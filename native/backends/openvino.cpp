@@ -1,24 +1,23 @@
-// OpenVINO's C API, on the CPU. Its headers are needed to build this and its library to run it.
+// The plug-in `openvino`: OpenVINO on the CPU, by its C API. Its headers are needed to build the plug-in, its library
+// to run it.
 #include <openvino/c/openvino.h>
 
 #include <cstring>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
-#include "runtime_library.hpp"
+#include "backends/plugin.hpp"
+#include "backends/runtime_library.hpp"
 
 namespace {
 
 using zoo_backend::guarded;
 using zoo_backend::hand_out;
+using zoo_backend::Problem;
 using zoo_backend::say;
+using zoo_backend::Signature;
 
-struct Problem : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// The functions that are used, from the library that was found when the program ran.
+// The functions that are used. They are looked up in the library when a program runs.
 #define ZOO_OPENVINO_FUNCTIONS(X)                                                                                  \
   X(ov_get_openvino_version) X(ov_version_free) X(ov_get_last_err_msg) X(ov_free) X(ov_core_create) X(ov_core_free) \
   X(ov_core_get_property) X(ov_core_read_model_from_memory_buffer) X(ov_core_compile_model) X(ov_model_free)        \
@@ -51,12 +50,12 @@ struct Library {
     const char* last = ov_get_last_err_msg();
     std::string text = last == nullptr ? "" : last;
     while (!text.empty() && text.back() == '\n') text.pop_back();
-    // The last line of several says what is wrong, those before it where in OpenVINO's sources.
+    // The last line says what is wrong; the lines before it say where in OpenVINO's sources.
     const size_t line = text.rfind('\n');
     throw Problem(std::string(what) + ": " + (line == std::string::npos ? text : text.substr(line + 1)));
   }
 
-  // A property's text, freed by the library that made it.
+  // A property's text. OpenVINO allocated it and frees it here.
   std::string taken(char* value) const {
     std::string text = value == nullptr ? "" : value;
     ov_free(value);
@@ -81,20 +80,20 @@ Owned<Object> owned(Object* object, void (*function)(Object*)) {
 struct Engine {
   std::shared_ptr<const Library> library;
   std::string about;
-  int64_t height = 0, width = 0, outputs = 0;
-  // Read from the model: the numbers of element types moved between releases of OpenVINO.
+  Signature signature;
+  // Read from the model, because the numbers of element types differ between releases of OpenVINO.
   ov_element_type_e in_type{}, out_type{};
   Owned<ov_core_t> core;
   Owned<ov_compiled_model_t> model;
 };
 
-// A request, and the tensors around the buffers that it was last given.
+// An inference request, and tensors on the buffers of its latest run.
 struct Session {
   Engine* engine;
   Owned<ov_infer_request_t> request;
   Owned<ov_tensor_t> in, out;
   const void* images = nullptr;
-  const void* answers = nullptr;
+  const void* logits = nullptr;
   int64_t count = 0;
 };
 
@@ -118,6 +117,7 @@ std::string version(const Library& library) {
   return text;
 }
 
+// The element type of the only input, or of the only output.
 ov_element_type_e type_of(const Library& library, const ov_compiled_model_t* model,
                           decltype(&ov_compiled_model_input) end) {
   ov_output_const_port_t* port = nullptr;
@@ -128,6 +128,7 @@ ov_element_type_e type_of(const Library& library, const ov_compiled_model_t* mod
   return type;
 }
 
+// Checks that a property has the value that was asked for.
 void read_back(const Library& library, const ov_compiled_model_t* model, const char* key, const std::string& wanted) {
   char* value = nullptr;
   library.check(library.ov_compiled_model_get_property(model, key, &value), key);
@@ -141,9 +142,7 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
     engine->library = std::make_shared<const Library>(request->runtime_library);
     const Library& library = *engine->library;
     engine->about = version(library);
-    engine->height = request->height;
-    engine->width = request->width;
-    engine->outputs = request->outputs;
+    engine->signature = Signature(*request);
     ov_core_t* core = nullptr;
     library.check(library.ov_core_create(&core), "cannot start");
     engine->core = owned(core, library.ov_core_free);
@@ -160,7 +159,7 @@ zoo_status open(const zoo_backend_request* request, void** out, zoo_error* error
                                                                 request->graph_size, nullptr, &model),
                   "cannot read the graph");
     const auto keep = owned(model, library.ov_model_free);
-    // Left alone, OpenVINO computes in bf16 wherever the CPU has it: the graph's precision is not what would run.
+    // Without this hint OpenVINO computes in bf16 wherever the CPU has it, and not in the precision of the graph.
     const std::string threads = std::to_string(request->threads), precision = half ? "f16" : "f32";
     ov_compiled_model_t* compiled = nullptr;
     library.check(library.ov_core_compile_model(core, model, "CPU", 6, &compiled, "PERFORMANCE_HINT", "LATENCY",
@@ -195,6 +194,7 @@ zoo_status session_create(void* engine, void** out, zoo_error* error) {
 
 void session_free(void* session) { delete static_cast<Session*>(session); }
 
+// A tensor on `data`, which it does not own. `size`: bytes.
 Owned<ov_tensor_t> around(const Library& library, ov_element_type_e type, ov_shape_t shape, void* data, size_t size) {
   ov_tensor_t* tensor = nullptr;
   library.check(library.ov_tensor_create_from_host_ptr(type, shape, data, &tensor), "no tensor");
@@ -205,22 +205,21 @@ Owned<ov_tensor_t> around(const Library& library, ov_element_type_e type, ov_sha
   return keep;
 }
 
-zoo_status run(void* session, const uint8_t* images, int64_t count, float* answers, zoo_error* error) {
+zoo_status run(void* session, const uint8_t* images, int64_t count, float* logits, zoo_error* error) {
   Session& mine = *static_cast<Session*>(session);
   const Engine& engine = *mine.engine;
   const Library& library = *engine.library;
   return guarded(error, [&] {
-    if (images != mine.images || answers != mine.answers || count != mine.count) {
+    if (images != mine.images || logits != mine.logits || count != mine.count) {
       mine.count = 0;  // nothing is kept if one of the two cannot be made
-      int64_t in_shape[] = {count, engine.height, engine.width, 3}, out_shape[] = {count, engine.outputs};
-      mine.in = around(library, engine.in_type, {4, in_shape}, const_cast<uint8_t*>(images),
-                       static_cast<size_t>(count * engine.height * engine.width * 3));
-      mine.out = around(library, engine.out_type, {2, out_shape}, answers,
-                        static_cast<size_t>(count * engine.outputs) * sizeof(float));
+      const Signature& about = engine.signature;
+      int64_t in_shape[] = {count, about.height, about.width, 3}, out_shape[] = {count, about.outputs};
+      mine.in = around(library, engine.in_type, {4, in_shape}, const_cast<uint8_t*>(images), about.image_bytes(count));
+      mine.out = around(library, engine.out_type, {2, out_shape}, logits, about.logits_bytes(count));
       library.check(library.ov_infer_request_set_input_tensor(mine.request.get(), mine.in.get()), "input");
       library.check(library.ov_infer_request_set_output_tensor(mine.request.get(), mine.out.get()), "output");
       mine.images = images;
-      mine.answers = answers;
+      mine.logits = logits;
       mine.count = count;
     }
     library.check(library.ov_infer_request_infer(mine.request.get()), "cannot run");

@@ -1,25 +1,26 @@
-#include "sidecar.hpp"
-
-#include <dirent.h>
+#include "backends/sidecar.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 
-#include "../src/failure.hpp"
-#include "../src/json.hpp"
-#include "../src/sha256.hpp"
+#include "base/failure.hpp"
+#include "base/json.hpp"
+#include "base/sha256.hpp"
+#include "base/text.hpp"
 
 namespace zoo_backend {
 
 using zoo_impl::Bytes;
 using zoo_impl::Failure;
 using zoo_impl::Json;
+using zoo_impl::kLargestText;
+using zoo_impl::split;
 
 namespace {
 
-constexpr uint64_t kLargestText = 16 << 20, kLargestEngine = uint64_t{1} << 40;
+constexpr uint64_t kLargestEngine = uint64_t{1} << 40;  // bytes
 constexpr uint64_t kMostImages = 1 << 20, kMostVersions = 1 << 20;
-constexpr uint64_t kLargestGraphFile = uint64_t{1} << 32;
+constexpr uint64_t kLargestGraphFile = uint64_t{1} << 32;  // bytes
 
 NamedFile named(const Json& json, const std::string& where) {
   json.only({"sha256", "bytes", "name"}, where);
@@ -42,28 +43,19 @@ Processor made_for(const Json& json) {
 
 // `11.4.0.106` as numbers that can be compared.
 std::vector<long> version(const std::string& text) {
-  std::vector<long> parts;
-  for (size_t start = 0; start <= text.size();) {
-    const size_t end = std::min(text.find('.', start), text.size());
-    const std::string part = text.substr(start, end - start);
+  std::vector<long> numbers;
+  for (const std::string& part : split(text, '.'))
     if (!part.empty() && part.find_first_not_of("0123456789") == std::string::npos)
-      parts.push_back(std::strtol(part.c_str(), nullptr, 10));
-    start = end + 1;
-  }
-  return parts;
+      numbers.push_back(std::strtol(part.c_str(), nullptr, 10));
+  return numbers;
 }
 
 // The folders of the engines of one backend, by name.
 std::vector<std::string> folders(const std::string& bundle, const std::string& backend) {
-  std::vector<std::string> found;
   const std::string all = bundle + "/engines", prefix = backend + "-";
-  DIR* listing = opendir(all.c_str());
-  if (listing == nullptr) return found;
-  for (const dirent* entry = readdir(listing); entry != nullptr; entry = readdir(listing)) {
-    const std::string name = entry->d_name;
+  std::vector<std::string> found;
+  for (const std::string& name : zoo_impl::names_in(all))
     if (name.compare(0, prefix.size(), prefix) == 0) found.push_back(all + "/" + name);
-  }
-  closedir(listing);
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -96,7 +88,7 @@ Sidecar Sidecar::parse(std::string_view text) {
   for (size_t i = 0; i < 3; ++i) found.batch[i] = static_cast<int64_t>(batch[i].whole("batch", kMostImages));
   const Json& settings = json.at("settings", "sidecar");
   settings.object("settings");
-  // Each backend has settings of its own; these decide where its engine may run.
+  // Each backend has its own settings; only those that decide where an engine may run are read.
   if (const Json* flags = settings.find("flags"))
     for (const Json& flag : flags->list("settings.flags")) found.flags.push_back(flag.text("settings.flags"));
   if (const Json* level = settings.find("hardware_compatibility"))
@@ -131,14 +123,13 @@ Built find_built(const std::string& graph_path, const std::string& graph_sha256,
                  const std::function<std::string(const Sidecar&)>& misfit) {
   const size_t slash = graph_path.rfind('/');
   const std::string bundle = slash == std::string::npos ? "." : graph_path.substr(0, slash);
-  std::string reasons;
-  const auto because = [&reasons](const std::string& reason) { reasons += (reasons.empty() ? "" : "; ") + reason; };
+  std::vector<std::string> reasons;
   for (const std::string& folder : folders(bundle, backend)) {
     Built built{folder, {}};
     try {
       built.about = Sidecar::parse(zoo_impl::text_of(zoo_impl::read_file(folder + "/sidecar.json", kLargestText)));
     } catch (const Failure& failure) {
-      because(folder + "/sidecar.json: " + failure.what());
+      reasons.push_back(folder + "/sidecar.json: " + failure.what());
       continue;
     }
     const Sidecar& about = built.about;
@@ -149,11 +140,12 @@ Built find_built(const std::string& graph_path, const std::string& graph_sha256,
     else
       reason = misfit(about);
     if (reason.empty()) return built;
-    because(last_part(folder) + " is stale: " + reason);
+    reasons.push_back(last_part(folder) + " is stale: " + reason);
   }
-  if (reasons.empty()) reasons = "no " + backend + " engine of " + last_part(graph_path) + " for " + device + " is built";
-  throw Failure(ZOO_E_NOT_FOUND, reasons + ": zoo build " + bundle + " --backend " + backend + " --precision " +
-                                     precision + " makes one");
+  if (reasons.empty())
+    reasons.push_back("no " + backend + " engine of " + last_part(graph_path) + " for " + device + " is built");
+  throw Failure(ZOO_E_NOT_FOUND, zoo_impl::joined(reasons, "; ") + ": zoo build " + bundle + " --backend " +
+                                     backend + " --precision " + precision + " makes one");
 }
 
 Built find_built(const zoo_backend_request& request, const std::string& backend,

@@ -1,4 +1,4 @@
-// TensorRT and the CUDA runtime as the plug-in uses them: opened when a program asks for them, never linked.
+// TensorRT and the CUDA runtime as the plug-in uses them. Neither is linked: both are opened when a program runs.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -6,11 +6,11 @@
 
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 
-#include "runtime_library.hpp"
-#include "sidecar.hpp"
+#include "backends/plugin.hpp"
+#include "backends/runtime_library.hpp"
+#include "backends/sidecar.hpp"
 
 namespace zoo_backend {
 
@@ -18,11 +18,7 @@ namespace zoo_backend {
 static_assert(NV_TENSORRT_MAJOR == 10 || NV_TENSORRT_MAJOR == 11, "the plug-in knows TensorRT 10.12 to 11");
 static_assert(NV_TENSORRT_MAJOR > 10 || NV_TENSORRT_MINOR >= 12, "the plug-in needs TensorRT 10.12 or later");
 
-struct Problem : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// Keeps TensorRT's latest complaint. Called from any of its threads.
+// Keeps TensorRT's latest error message. TensorRT calls it from any of its threads.
 class Log : public nvinfer1::ILogger {
  public:
   void log(Severity severity, nvinfer1::AsciiChar const* text) noexcept override {
@@ -30,7 +26,7 @@ class Log : public nvinfer1::ILogger {
     const std::lock_guard<std::mutex> turn(mutex_);
     try {
       last_ = text;
-    } catch (...) {  // no memory for it: the complaint before it stays
+    } catch (...) {  // no memory for it: the message before it stays
     }
   }
 
@@ -44,7 +40,8 @@ class Log : public nvinfer1::ILogger {
   std::string last_;
 };
 
-// The functions that are used. CUDA renames some of its own with macros, which is why the names pass through two.
+// The functions that are used. CUDA renames some of its functions with macros: the names pass through two macros, so
+// that these are expanded.
 #define ZOO_CUDA_FUNCTIONS(X)                                                                                     \
   X(cudaGetErrorString) X(cudaDriverGetVersion) X(cudaRuntimeGetVersion) X(cudaGetDeviceCount) X(cudaGetDevice)     \
   X(cudaSetDevice) X(cudaGetDeviceProperties) X(cudaStreamCreateWithFlags) X(cudaStreamDestroy)                     \
@@ -84,7 +81,7 @@ struct Cuda {
     if (status != cudaSuccess) throw Problem(std::string("CUDA cannot ") + what + ": " + cudaGetErrorString(status));
   }
 
-  // The GPU that CUDA calls the first.
+  // The first GPU in CUDA's order.
   Processor gpu() const {
     cudaDeviceProp about{};
     int driver = 0;
@@ -121,7 +118,8 @@ struct TensorRt {
 #undef ZOO_TENSORRT_FUNCTIONS
 #undef ZOO_CUDA_FUNCTIONS
 
-// This plug-in's memory and streams belong to the first GPU; the calling thread gets its own choice back afterwards.
+// Makes the first GPU, to which the plug-in's memory and streams belong, the current one of this thread for as long as
+// it lives.
 class FirstGpu {
  public:
   explicit FirstGpu(const Cuda& cuda) : cuda_(cuda) {

@@ -1,5 +1,6 @@
-/* Opening a model to its first answer, and the plug-in's own opening of the same graph beside it. */
 #define _XOPEN_SOURCE 700 /* and with it POSIX 2008 */
+#include "opening.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,34 +8,32 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
-
-/* What `work` writes to `result`, done in a process of its own. */
+/* Call `work` in a process of its own; what it writes to `result`, `size` bytes, arrives in `result` here. */
 static void in_a_process(void (*work)(void *given, void *result), void *given, void *result, size_t size) {
   int ends[2], status = 0;
   char *into = result;
   ssize_t got = 0;
   pid_t child = -1;
   fflush(stdout); /* nothing is printed twice */
-  if (pipe(ends) != 0 || (child = fork()) < 0) die("no process");
+  if (pipe(ends) != 0 || (child = fork()) < 0) die("cannot start a process");
   if (child == 0) {
     work(given, result);
     for (; size > 0 && (got = write(ends[1], into, size)) > 0; size -= (size_t)got) into += got;
-    _exit(size == 0 ? 0 : 2); /* and no runtime is taken down: a process that ends may leave that to the system */
+    _exit(size == 0 ? 0 : 2); /* without shutting down the runtime: the system frees what a process had */
   }
   close(ends[1]);
   for (; size > 0 && (got = read(ends[0], into, size)) > 0; size -= (size_t)got) into += got;
   close(ends[0]);
   waitpid(child, &status, 0);
-  if (size > 0 || status != 0) exit(2); /* it has said why */
+  if (size > 0 || status != 0) exit(2); /* the child has printed why */
 }
 
-typedef struct asked {
+typedef struct opening {
   plugin *p;
   const char *bundle;
   const zoo_options *options;
   int64_t batch;
-} asked;
+} opening;
 
 static void remember_file(void *user, const zoo_backend_info *info) {
   plugin *p = user;
@@ -42,13 +41,13 @@ static void remember_file(void *user, const zoo_backend_info *info) {
 }
 
 static void describe(void *given, void *result) {
-  const asked *a = given;
+  const opening *a = given;
   plugin *p = result;
   zoo_model *model = NULL;
-  zoo_model_info *info = &p->face;
+  zoo_model_info *info = &p->info;
   info->struct_size = sizeof *info;
   check(zoo_model_open(a->bundle, a->options, &model, &error), "zoo_model_open");
-  check(zoo_model_selftest(model, NULL, &error), "wrong answers are not timed"); /* fast but wrong is no result */
+  check(zoo_model_selftest(model, NULL, &error), "a bundle whose logits are wrong is not timed");
   check(zoo_model_describe(model, info, &error), "zoo_model_describe");
   snprintf(p->backend, sizeof p->backend, "%s", info->backend);
   snprintf(p->precision, sizeof p->precision, "%s", info->precision);
@@ -57,11 +56,11 @@ static void describe(void *given, void *result) {
   snprintf(p->input, sizeof p->input, "image");
   snprintf(p->output, sizeof p->output, "%s", info->task == ZOO_KEYPOINTS ? "points" : "logits");
   check(zoo_backends_visit(a->options, remember_file, p, &error), "zoo_backends_visit");
-  if (p->file[0] == '\0') die("the plug-in was not found again");
+  if (p->file[0] == '\0') die("libzoo does not list the plug-in that it chose");
 }
 
 void find_plugin(plugin *p, const char *bundle, const zoo_options *options) {
-  asked a = {NULL, bundle, options, 0};
+  opening a = {NULL, bundle, options, 0};
   memset(p, 0, sizeof *p);
   in_a_process(describe, &a, p, sizeof *p);
 }
@@ -71,16 +70,16 @@ void load_plugin(plugin *p) {
   zoo_status (*entry)(uint32_t, zoo_backend_table *) = NULL;
   if (library != NULL) *(void **)&entry = dlsym(library, "zoo_backend_entry");
   p->table.struct_size = sizeof p->table;
-  if (entry == NULL || entry(ZOO_BACKEND_ABI, &p->table) != ZOO_OK) die("the plug-in cannot be asked");
+  if (entry == NULL || entry(ZOO_BACKEND_ABI, &p->table) != ZOO_OK) die("the plug-in cannot be loaded");
   p->graph = read_whole(p->graph_path);
   p->request.struct_size = sizeof p->request;
   p->request.graph = p->graph.bytes, p->request.graph_size = p->graph.size, p->request.graph_path = p->graph_path;
-  p->request.precision = p->precision, p->request.device = p->device, p->request.threads = p->face.threads;
+  p->request.precision = p->precision, p->request.device = p->device, p->request.threads = p->info.threads;
   p->request.input = p->input, p->request.output = p->output;
-  p->request.height = p->face.height, p->request.width = p->face.width, p->request.outputs = p->face.outputs;
+  p->request.height = p->info.height, p->request.width = p->info.width, p->request.outputs = p->info.outputs;
 }
 
-/* `times` receives the time until there is a context, and that of the first call. */
+/* times[0]: from the bundle's path to a context; times[1]: the first call. */
 static void time_libzoo(const char *bundle, const zoo_options *options, tensors *t, double *times) {
   zoo_model *model = NULL;
   zoo_context *context = NULL;
@@ -105,14 +104,14 @@ static double time_plugin(plugin *p) {
 }
 
 static void cold_libzoo(void *given, void *result) {
-  const asked *a = given;
-  tensors t = new_tensors(&a->p->face, a->batch);
+  const opening *a = given;
+  tensors t = new_tensors(&a->p->info, a->batch);
   time_libzoo(a->bundle, a->options, &t, result);
 }
 
-/* From the files' names to the session: what the program that has no libzoo does in its place. */
+/* What a program without libzoo does instead: load the library, read the graph, open it. */
 static void cold_plugin(void *given, void *result) {
-  const asked *a = given;
+  const opening *a = given;
   double start = now();
   load_plugin(a->p);
   start = now() - start;
@@ -120,10 +119,10 @@ static void cold_plugin(void *given, void *result) {
 }
 
 void open_cold(openings *times, plugin *p, const char *bundle, const zoo_options *options, int64_t batch) {
-  asked a = {p, bundle, options, batch};
+  opening a = {p, bundle, options, batch};
   double both[2];
   int i;
-  for (i = 0; i < OPENINGS; i++) {
+  for (i = 0; i < REPEATS; i++) {
     in_a_process(cold_libzoo, &a, both, sizeof both);
     times->load[i] = both[0], times->first[i] = both[1];
     in_a_process(cold_plugin, &a, &times->backend[i], sizeof times->backend[i]);
@@ -133,7 +132,7 @@ void open_cold(openings *times, plugin *p, const char *bundle, const zoo_options
 void open_again(openings *times, plugin *p, const char *bundle, const zoo_options *options, tensors *t) {
   double both[2];
   int i;
-  for (i = 0; i < OPENINGS; i++) {
+  for (i = 0; i < REPEATS; i++) {
     time_libzoo(bundle, options, t, both);
     times->load[i] = both[0], times->first[i] = both[1];
     times->backend[i] = time_plugin(p);
@@ -142,10 +141,10 @@ void open_again(openings *times, plugin *p, const char *bundle, const zoo_option
 
 void print_openings(const char *name, const openings *times) {
   printf("  \"%s\": {", name);
-  print_list("load", times->load, OPENINGS);
+  print_list("load", times->load, REPEATS);
   printf(", ");
-  print_list("first", times->first, OPENINGS);
+  print_list("first", times->first, REPEATS);
   printf(", ");
-  print_list("backend", times->backend, OPENINGS);
+  print_list("backend", times->backend, REPEATS);
   printf("},\n");
 }

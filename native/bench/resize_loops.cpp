@@ -1,20 +1,20 @@
-// zoo-resize-bench [PHOTO.jpg ...]: the time of resizing with each kind of code that this CPU can run.
+// zoo-resize-bench [PHOTO.jpg ...]: times resizing with each instruction set that this processor has.
 //
-// One line of JSON for each picture: its size as decoded, and for each kind of code the lower quartile of its times in
-// nanoseconds. All kinds take their turns, so that what slows the machine down slows all of them. "decode" is the time
-// of decoding the JPEG before that. Without photographs: noise in sizes that cameras and libjpeg's reduced scale bring.
-// Everything becomes 224 x 224 out of 256.
+// Prints one line of JSON for each picture: its size as decoded, and for each instruction set the lower quartile of its
+// times in nanoseconds. They are timed in turn, so that other work on the machine slows all of them alike. "decode":
+// the time of decoding the JPEG before that. Without photographs it takes noise, in sizes of cameras and of libjpeg's
+// reduced scales. The short side is resized to 256 pixels, and 224 x 224 are cropped.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
 
-#include "decode.hpp"
-#include "failure.hpp"
-#include "file.hpp"
-#include "framer.hpp"
-#include "resize.hpp"
+#include "decode/decode.hpp"
+#include "base/failure.hpp"
+#include "base/file.hpp"
+#include "preprocess/preprocessor.hpp"
+#include "resize/resize.hpp"
 
 using namespace zoo_impl;
 
@@ -31,14 +31,14 @@ static long long lower_quartile(std::vector<int64_t>& times) {
 }
 
 static void measure(const char* name, const View& view, std::vector<int64_t> decoding) {
-  constexpr Framing kFraming{256, 224, 224};
+  constexpr Preprocessing kPreprocessing{256, 224, 224};
   const std::vector<const Loops*> kinds = usable_loops();
-  const Crop crop = crop_of({view.width, view.height}, kFraming);
+  const Crop crop = crop_of({view.width, view.height}, kPreprocessing);
   std::vector<uint8_t> out(size_t{crop.wide} * crop.high * 3);
   std::vector<Resizer> resizers;
   for (const Loops* kind : kinds) resizers.emplace_back(*kind);
   std::vector<std::vector<int64_t>> times(kinds.size());
-  for (int round = -3; round < kRounds; ++round)  // the first ones make room and prepare weights
+  for (int round = -3; round < kRounds; ++round)  // the first ones allocate memory and compute weights
     for (size_t i = 0; i < kinds.size(); ++i) {
       const int64_t start = now();
       resizers[i].run(view, crop, out.data());

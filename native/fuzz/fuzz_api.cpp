@@ -1,25 +1,13 @@
-// Structs full of any bytes in calls that must not trust them. Pointers are ours: no library can check those.
+// Structs with random bytes in calls that must not trust them. Pointers are valid: no library can check those.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-#include "bundles.hpp"
+#include "support/bundles.hpp"
 
 namespace {
-
-struct Ready {
-  Ready() {
-    write_bundle(folder);
-    const zoo_options options = test_options();
-    zoo_model_open(folder.path().c_str(), &options, &model, nullptr);
-    zoo_context_create(model, &context, nullptr);
-  }
-  Folder folder;
-  zoo_model* model = nullptr;
-  zoo_context* context = nullptr;
-};
 
 // The next bytes of the input as a T; zeros where they end.
 template <typename T>
@@ -32,15 +20,15 @@ T next(const uint8_t*& data, size_t& size) {
   return value;
 }
 
-// A wild struct_size would be the caller's lie about its own memory: either plausible or caught.
+// Small, right or a little too large. A caller whose struct_size is larger than its memory cannot be caught.
 size_t struct_size(uint8_t choice, size_t right) { return choice % 4 == 0 ? choice : choice % 4 == 1 ? right + choice : right; }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static Ready ready;
+  static OpenBundle ready;
   uint8_t images[2 * kHeight * kWidth * 3], small[16] = {};
-  float answers[2 * kOutputs];
+  float logits[2 * kOutputs];
   const uint8_t choice = next<uint8_t>(data, size);
 
   zoo_tensor in = next<zoo_tensor>(data, size), out = next<zoo_tensor>(data, size);
@@ -50,8 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (choice & 2) in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3, out.shape[1] = kOutputs;
   in.data = images;
   in.size = std::min(in.size, sizeof images);
-  out.data = answers;
-  out.size = std::min(out.size, sizeof answers);
+  out.data = logits;
+  out.size = std::min(out.size, sizeof logits);
   std::memset(images, choice, sizeof images);
   zoo_run(ready.context, &in, &out, nullptr);
 

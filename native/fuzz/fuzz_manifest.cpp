@@ -1,12 +1,12 @@
-// Any bytes as manifest.json, as labels.json and as the header of self-test vectors.
+// Random bytes as manifest.json and as a file of self-test vectors.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "failure.hpp"
-#include "json.hpp"
-#include "manifest.hpp"
-#include "vectors.hpp"
+#include "base/failure.hpp"
+#include "base/json.hpp"
+#include "bundle/manifest.hpp"
+#include "bundle/selftest_vectors.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     manifest.height = 6, manifest.width = 8, manifest.outputs = 4;
     const zoo_impl::Bytes bytes(data, data + size);
     const zoo_impl::Vectors vectors = zoo_impl::read_vectors(bytes, manifest, "fp32");
-    volatile unsigned sum = 0;  // every byte that is promised can be read
+    volatile unsigned sum = 0;  // every promised byte can be read
     for (int64_t i = 0; i < vectors.count * 6 * 8 * 3; ++i) sum = sum + vectors.images[i];
   } catch (const zoo_impl::Failure&) {
   }

@@ -1,4 +1,4 @@
-// Any bytes as a JPEG or PNG. The first two choose the framing, so that every scale and crop is met.
+// Random bytes as a JPEG or PNG. The first two choose the sizes, so that every scale and crop occurs.
 #include <cstddef>
 #include <cstdint>
 #include <vector>

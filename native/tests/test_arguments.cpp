@@ -2,55 +2,28 @@
 #include <cstddef>
 #include <cstring>
 
-#include "bundles.hpp"
-#include "check.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
 
 namespace {
 
-struct Ready {
-  Ready() {
-    write_bundle(folder);
-    zoo_options options = test_options();
-    zoo_model_open(folder.path().c_str(), &options, &model, nullptr);
-    zoo_context_create(model, &context, nullptr);
-    in.data = images;
-    in.size = sizeof images;
-    in.dtype = ZOO_UINT8;
-    in.rank = 4;
-    in.shape[0] = 1, in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3;
-    out.data = answers;
-    out.size = sizeof answers;
-    out.dtype = ZOO_FLOAT32;
-    out.rank = 2;
-    out.shape[0] = 1, out.shape[1] = kOutputs;
-  }
-  ~Ready() {
-    zoo_context_free(context);
-    zoo_model_free(model);
-  }
-
+struct Ready : OpenBundle {
   // The status of a run with one thing changed by `change`.
   template <typename Change>
   zoo_status run(Change&& change) {
-    zoo_tensor changed_in = in, changed_out = out;
+    zoo_tensor changed_in = tensors.in, changed_out = tensors.out;
     change(changed_in, changed_out);
     return zoo_run(context, &changed_in, &changed_out, &error);
   }
 
-  Folder folder;
-  zoo_model* model = nullptr;
-  zoo_context* context = nullptr;
-  zoo_error error = ZOO_INIT(zoo_error);
-  uint8_t images[kHeight * kWidth * 3] = {};
-  float answers[kOutputs] = {};
-  zoo_tensor in = ZOO_INIT(zoo_tensor), out = ZOO_INIT(zoo_tensor);
+  Tensors tensors{1};
 };
 
 }  // namespace
 
 TEST(null_is_a_status_everywhere) {
   Ready ready;
-  zoo_prediction answer = ZOO_INIT(zoo_prediction);
+  zoo_prediction prediction = ZOO_INIT(zoo_prediction);
   zoo_picture picture = ZOO_INIT(zoo_picture);
   zoo_context* context = nullptr;
   zoo_model* model = nullptr;
@@ -63,16 +36,16 @@ TEST(null_is_a_status_everywhere) {
   CHECK(zoo_model_selftest(ready.model, nullptr, nullptr) == ZOO_OK);
   CHECK(zoo_context_create(nullptr, &context, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_context_create(ready.model, nullptr, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_run(nullptr, &ready.in, &ready.out, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_run(ready.context, nullptr, &ready.out, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_run(ready.context, &ready.in, nullptr, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_predict(ready.context, nullptr, &answer, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_predict(ready.context, &picture, &answer, nullptr) == ZOO_E_ARGUMENT);  // its data is NULL
+  CHECK(zoo_run(nullptr, &ready.tensors.in, &ready.tensors.out, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_run(ready.context, nullptr, &ready.tensors.out, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_run(ready.context, &ready.tensors.in, nullptr, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_predict(ready.context, nullptr, &prediction, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_predict(ready.context, &picture, &prediction, nullptr) == ZOO_E_ARGUMENT);  // its data is NULL
   CHECK(zoo_predict(ready.context, &picture, nullptr, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_predict(nullptr, &picture, &answer, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_predict_file(ready.context, nullptr, &answer, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_predict_jpeg(ready.context, nullptr, 5, &answer, nullptr) == ZOO_E_ARGUMENT);
-  CHECK(zoo_predict_rgb(ready.context, nullptr, 5, 5, 0, &answer, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_predict(nullptr, &picture, &prediction, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_predict_file(ready.context, nullptr, &prediction, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_predict_jpeg(ready.context, nullptr, 5, &prediction, nullptr) == ZOO_E_ARGUMENT);
+  CHECK(zoo_predict_rgb(ready.context, nullptr, 5, 5, 0, &prediction, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_preprocess(ready.context, nullptr, nullptr, nullptr, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_framer_create(nullptr, nullptr) == ZOO_E_ARGUMENT);
   CHECK(zoo_framer_read(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr) == ZOO_E_ARGUMENT);
@@ -131,8 +104,8 @@ TEST(senseless_options_are_refused) {
 TEST(an_older_program_with_smaller_structs_is_served) {
   Folder folder;
   write_bundle(folder);
-  // As if zoo_options had ended before `runtime_library`, zoo_model_info before `runtime`, zoo_prediction before the
-  // size of the picture. What lies behind is another program's memory and stays as it is.
+  // As if zoo_options ended before `runtime_library`, zoo_model_info before `runtime`, and zoo_prediction before the
+  // size of the picture. The bytes behind that end are not part of the struct and must not change.
   zoo_options options = test_options();
   options.struct_size = offsetof(zoo_options, runtime_library);
   options.runtime_library = "/not/part/of/the/struct";
@@ -144,11 +117,11 @@ TEST(an_older_program_with_smaller_structs_is_served) {
   CHECK(info.threads == 1 && info.runtime == nullptr && info.struct_size == offsetof(zoo_model_info, runtime));
   zoo_context* context = nullptr;
   CHECK(zoo_context_create(model, &context, nullptr) == ZOO_OK);
-  zoo_prediction answer = ZOO_INIT(zoo_prediction);
-  answer.struct_size = offsetof(zoo_prediction, picture_width);
+  zoo_prediction prediction = ZOO_INIT(zoo_prediction);
+  prediction.struct_size = offsetof(zoo_prediction, picture_width);
   const std::vector<uint8_t> rgb = pattern(9, 9);
-  CHECK(zoo_predict_rgb(context, rgb.data(), 9, 9, 0, &answer, nullptr) == ZOO_OK);
-  CHECK(answer.label != nullptr && answer.picture_width == 0);
+  CHECK(zoo_predict_rgb(context, rgb.data(), 9, 9, 0, &prediction, nullptr) == ZOO_OK);
+  CHECK(prediction.label != nullptr && prediction.picture_width == 0);
   zoo_context_free(context);
   zoo_model_free(model);
 }

@@ -1,12 +1,12 @@
-// Whole bundles through the C border, on the tests' own backend.
+// Whole bundles through the C interface, on the tests' own backend.
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
 
-#include "bundles.hpp"
-#include "check.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTS_MEMORY 1
@@ -23,64 +23,8 @@ void* realloc(void* old, size_t size) { return allocations += counting, __libc_r
 }
 #endif
 
-namespace {
-
-// A bundle, opened.
-struct Opened {
-  explicit Opened(zoo_options given = test_options()) : options(given) {
-    write_bundle(folder);
-    open();
-  }
-  ~Opened() { close(); }
-
-  zoo_status open() {
-    close();
-    status = zoo_model_open(folder.path().c_str(), &options, &model, &error);
-    if (status == ZOO_OK) status = zoo_context_create(model, &context, &error);
-    return status;
-  }
-
-  void close() {
-    zoo_context_free(context);
-    zoo_model_free(model);
-    context = nullptr;
-    model = nullptr;
-  }
-
-  bool says(const char* text) const { return std::strstr(error.text, text) != nullptr; }
-
-  Folder folder;
-  zoo_options options;
-  zoo_model* model = nullptr;
-  zoo_context* context = nullptr;
-  zoo_error error = ZOO_INIT(zoo_error);
-  zoo_status status = ZOO_OK;
-};
-
-struct Tensors {
-  explicit Tensors(int64_t count)
-      : images(static_cast<size_t>(count) * kHeight * kWidth * 3), answers(static_cast<size_t>(count) * kOutputs) {
-    in.data = images.data();
-    in.size = images.size();
-    in.dtype = ZOO_UINT8;
-    in.rank = 4;
-    in.shape[0] = count, in.shape[1] = kHeight, in.shape[2] = kWidth, in.shape[3] = 3;
-    out.data = answers.data();
-    out.size = answers.size() * sizeof(float);
-    out.dtype = ZOO_FLOAT32;
-    out.rank = 2;
-    out.shape[0] = count, out.shape[1] = kOutputs;
-  }
-
-  std::vector<uint8_t> images;
-  std::vector<float> answers;
-  zoo_tensor in = ZOO_INIT(zoo_tensor), out = ZOO_INIT(zoo_tensor);
-};
-
-}  // namespace
-
 TEST(a_bundle_says_what_it_is) {
-  Opened opened;
+  OpenBundle opened;
   CHECK(opened.status == ZOO_OK);
   zoo_model_info info = ZOO_INIT(zoo_model_info);
   CHECK(zoo_model_describe(opened.model, &info, nullptr) == ZOO_OK);
@@ -94,7 +38,7 @@ TEST(a_bundle_says_what_it_is) {
 }
 
 TEST(pictures_become_labels_and_scores) {
-  Opened opened;
+  OpenBundle opened;
   const std::vector<uint8_t> rgb = pattern(40, 30), jpeg = as_jpeg(rgb, 40, 30), png = as_png(rgb, 40, 30);
   zoo_prediction one = ZOO_INIT(zoo_prediction), two = one, three = one;
   CHECK(zoo_predict_png(opened.context, png.data(), png.size(), &one, nullptr) == ZOO_OK);
@@ -119,26 +63,26 @@ TEST(pictures_become_labels_and_scores) {
 }
 
 TEST(batches_run_as_single_pictures_do) {
-  Opened opened;
+  OpenBundle opened;
   Tensors five(5), single(1);
   for (size_t i = 0; i < five.images.size(); ++i) five.images[i] = static_cast<uint8_t>(i * 37);
   CHECK(zoo_run(opened.context, &five.in, &five.out, nullptr) == ZOO_OK);
   for (size_t i = 0; i < 5; ++i) {
     std::memcpy(single.images.data(), &five.images[i * single.images.size()], single.images.size());
     CHECK(zoo_run(opened.context, &single.in, &single.out, nullptr) == ZOO_OK);
-    CHECK(std::memcmp(single.answers.data(), &five.answers[i * kOutputs], sizeof(float) * kOutputs) == 0);
+    CHECK(std::memcmp(single.logits.data(), &five.logits[i * kOutputs], sizeof(float) * kOutputs) == 0);
   }
 }
 
 TEST(the_selftest_runs_the_stored_pictures) {
-  Opened opened;
+  OpenBundle opened;
   zoo_selftest report = ZOO_INIT(zoo_selftest);
   CHECK(zoo_model_selftest(opened.model, &report, nullptr) == ZOO_OK);
   CHECK(report.files == 4 && report.images == 2 && report.difference <= report.tolerance);
 }
 
 TEST(any_flipped_byte_of_a_file_is_found_and_the_file_named) {
-  Opened opened;
+  OpenBundle opened;
   for (const char* name : {"model.fp32.onnx", "labels.json", "README.md", "selftest.safetensors"}) {
     const std::string whole = opened.folder.read(name);
     for (size_t at = 0; at < whole.size(); ++at) {
@@ -162,7 +106,7 @@ TEST(any_flipped_byte_of_a_file_is_found_and_the_file_named) {
 }
 
 TEST(a_flipped_byte_of_the_manifest_is_found_or_harmless) {
-  Opened opened;
+  OpenBundle opened;
   const std::string whole = opened.folder.read("manifest.json");
   for (size_t at = 0; at < whole.size(); ++at) {
     std::string broken = whole;
@@ -174,8 +118,8 @@ TEST(a_flipped_byte_of_the_manifest_is_found_or_harmless) {
   }
 }
 
-TEST(wrong_answers_fail_the_selftest) {
-  Opened opened;
+TEST(wrong_logits_fail_the_selftest) {
+  OpenBundle opened;
   std::string text = opened.folder.read("manifest.json");
   text.replace(text.find("1e-4"), 4, "-1.0");  // no difference is small enough
   opened.folder.write("manifest.json", text);
@@ -185,7 +129,7 @@ TEST(wrong_answers_fail_the_selftest) {
 }
 
 TEST(what_is_no_bundle_is_named) {
-  Opened opened;
+  OpenBundle opened;
   zoo_model* model = nullptr;
   zoo_error error = ZOO_INIT(zoo_error);
   CHECK(zoo_model_open("/nowhere/x.zoo", &opened.options, &model, &error) == ZOO_E_NOT_FOUND);
@@ -200,7 +144,7 @@ TEST(backends_say_why_they_were_rejected) {
   zoo_options options = test_options();
   options.backend = nullptr;
   options.backend_path = TEST_BACKENDS ":" BAD_BACKENDS;
-  Opened opened(options);
+  OpenBundle opened(options);
   CHECK(opened.status == ZOO_OK);
   std::vector<std::string> seen;
   const auto visit = [](void* user, const zoo_backend_info* info) {
@@ -221,7 +165,7 @@ TEST(backends_say_why_they_were_rejected) {
 }
 
 TEST(a_context_outlives_its_model) {
-  Opened opened;
+  OpenBundle opened;
   zoo_model_free(opened.model);
   opened.model = nullptr;
   Tensors tensors(1);
@@ -230,7 +174,7 @@ TEST(a_context_outlives_its_model) {
 
 TEST(running_allocates_no_memory) {
 #ifdef COUNTS_MEMORY
-  Opened opened;
+  OpenBundle opened;
   Tensors tensors(3);
   zoo_error error = ZOO_INIT(zoo_error);
   zoo_run(opened.context, &tensors.in, &tensors.out, &error);
@@ -244,7 +188,7 @@ TEST(running_allocates_no_memory) {
 }
 
 TEST(eight_threads_share_one_model) {
-  Opened opened;
+  OpenBundle opened;
   Tensors reference(1);
   for (size_t i = 0; i < reference.images.size(); ++i) reference.images[i] = static_cast<uint8_t>(i * 5);
   CHECK(zoo_run(opened.context, &reference.in, &reference.out, nullptr) == ZOO_OK);
@@ -260,7 +204,7 @@ TEST(eight_threads_share_one_model) {
       tensors.in.data = tensors.images.data();
       for (int i = 0; i < 1250; ++i) {
         if (zoo_run(mine, &tensors.in, &tensors.out, &error) != ZOO_OK) ++wrong;
-        if (tensors.answers != reference.answers) ++wrong;
+        if (tensors.logits != reference.logits) ++wrong;
       }
       zoo_context_free(mine);
     });
@@ -269,20 +213,20 @@ TEST(eight_threads_share_one_model) {
 }
 
 TEST(a_context_in_two_threads_is_a_status) {
-  Opened opened;
+  OpenBundle opened;
   std::atomic<int> other{0};
   const std::vector<uint8_t> png = as_png(pattern(64, 64), 64, 64);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
-        zoo_prediction answer = ZOO_INIT(zoo_prediction);
-        const zoo_status status = zoo_predict_png(opened.context, png.data(), png.size(), &answer, nullptr);
+        zoo_prediction prediction = ZOO_INIT(zoo_prediction);
+        const zoo_status status = zoo_predict_png(opened.context, png.data(), png.size(), &prediction, nullptr);
         if (status != ZOO_OK && status != ZOO_E_BUSY) ++other;
       }
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(other == 0);
-  zoo_prediction answer = ZOO_INIT(zoo_prediction);
-  CHECK(zoo_predict_png(opened.context, png.data(), png.size(), &answer, nullptr) == ZOO_OK);  // free again
+  zoo_prediction prediction = ZOO_INIT(zoo_prediction);
+  CHECK(zoo_predict_png(opened.context, png.data(), png.size(), &prediction, nullptr) == ZOO_OK);  // free again
 }

@@ -1,15 +1,15 @@
-// Pictures through the C border: good ones, and every way in which they are not.
+// Pictures through the C interface: good ones, damaged ones and impossible ones.
 #include <cstdlib>
 #include <cstring>
 
-#include "bundles.hpp"
-#include "check.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
 
 namespace {
 
-struct Framer {
-  Framer() { zoo_framer_create(&handle, nullptr); }
-  ~Framer() { zoo_framer_free(handle); }
+struct Preprocessor {
+  Preprocessor() { zoo_framer_create(&handle, nullptr); }
+  ~Preprocessor() { zoo_framer_free(handle); }
 
   zoo_status read(const std::vector<uint8_t>& bytes, zoo_encoding encoding = ZOO_ENCODED) {
     picture.data = bytes.data();
@@ -39,46 +39,46 @@ struct Framer {
 }  // namespace
 
 TEST(a_png_and_its_pixels_give_the_same) {
-  Framer framer;
+  Preprocessor preprocessor;
   const std::vector<uint8_t> rgb = pattern(40, 30);
-  CHECK(framer.read(as_png(rgb, 40, 30)) == ZOO_OK);
-  CHECK(framer.extent.width == 40 && framer.extent.height == 30);
-  uint8_t from_png[sizeof framer.pixels];
-  std::memcpy(from_png, framer.pixels, sizeof from_png);
-  framer.picture.width = 40;
-  framer.picture.height = 30;
-  CHECK(framer.read(rgb, ZOO_RGB) == ZOO_OK);
-  CHECK(std::memcmp(from_png, framer.pixels, sizeof from_png) == 0);
+  CHECK(preprocessor.read(as_png(rgb, 40, 30)) == ZOO_OK);
+  CHECK(preprocessor.extent.width == 40 && preprocessor.extent.height == 30);
+  uint8_t from_png[sizeof preprocessor.pixels];
+  std::memcpy(from_png, preprocessor.pixels, sizeof from_png);
+  preprocessor.picture.width = 40;
+  preprocessor.picture.height = 30;
+  CHECK(preprocessor.read(rgb, ZOO_RGB) == ZOO_OK);
+  CHECK(std::memcmp(from_png, preprocessor.pixels, sizeof from_png) == 0);
 }
 
 TEST(pixels_with_a_stride_are_read_to_their_last_byte_and_no_further) {
-  Framer framer;
+  Preprocessor preprocessor;
   const std::vector<uint8_t> dense = pattern(40, 30);
-  framer.picture.width = 40;
-  framer.picture.height = 30;
-  CHECK(framer.read(dense, ZOO_RGB) == ZOO_OK);
-  uint8_t expected[sizeof framer.pixels];
-  std::memcpy(expected, framer.pixels, sizeof expected);
+  preprocessor.picture.width = 40;
+  preprocessor.picture.height = 30;
+  CHECK(preprocessor.read(dense, ZOO_RGB) == ZOO_OK);
+  uint8_t expected[sizeof preprocessor.pixels];
+  std::memcpy(expected, preprocessor.pixels, sizeof expected);
   std::vector<uint8_t> wide(130 * 29 + 120);  // the last row has no gap behind it; address sanitizer watches
   for (size_t y = 0; y < 30; ++y) std::memcpy(&wide[y * 130], &dense[y * 120], 120);
-  framer.picture.stride = 130;
-  CHECK(framer.read(wide, ZOO_RGB) == ZOO_OK);
-  CHECK(std::memcmp(expected, framer.pixels, sizeof expected) == 0);
+  preprocessor.picture.stride = 130;
+  CHECK(preprocessor.read(wide, ZOO_RGB) == ZOO_OK);
+  CHECK(std::memcmp(expected, preprocessor.pixels, sizeof expected) == 0);
 }
 
 TEST(tiny_pictures_are_read_to_their_last_byte_and_no_further) {
-  Framer framer;
+  Preprocessor preprocessor;
   for (uint32_t width = 1; width < 14; ++width)
     for (uint32_t height = 1; height < 14; ++height) {
       const std::vector<uint8_t> rgb = pattern(width, height);  // address sanitizer watches its end
-      framer.picture.width = width;
-      framer.picture.height = height;
-      CHECK(framer.read(rgb, ZOO_RGB) == ZOO_OK);
+      preprocessor.picture.width = width;
+      preprocessor.picture.height = height;
+      CHECK(preprocessor.read(rgb, ZOO_RGB) == ZOO_OK);
     }
 }
 
 TEST(impossible_pixels_are_refused) {
-  Framer framer;
+  Preprocessor preprocessor;
   const std::vector<uint8_t> rgb = pattern(40, 30);
   struct { uint32_t width, height; int64_t stride; zoo_status expected; } cases[] = {
       {0, 30, 0, ZOO_E_ARGUMENT},       {40, 0, 0, ZOO_E_ARGUMENT},
@@ -87,67 +87,67 @@ TEST(impossible_pixels_are_refused) {
       {40, 30, INT64_MIN, ZOO_E_SHAPE}, {UINT32_MAX, UINT32_MAX, 0, ZOO_E_ARGUMENT},
       {1, UINT32_MAX, 0, ZOO_E_ARGUMENT}};
   for (const auto& one : cases) {
-    framer.picture.width = one.width;
-    framer.picture.height = one.height;
-    framer.picture.stride = one.stride;
-    CHECK(framer.read(rgb, ZOO_RGB) == one.expected);
-    CHECK(framer.error.text[0] != '\0');
+    preprocessor.picture.width = one.width;
+    preprocessor.picture.height = one.height;
+    preprocessor.picture.stride = one.stride;
+    CHECK(preprocessor.read(rgb, ZOO_RGB) == one.expected);
+    CHECK(preprocessor.error.text[0] != '\0');
   }
 }
 
 TEST(what_is_no_picture_is_a_status) {
-  Framer framer;
+  Preprocessor preprocessor;
   const std::vector<uint8_t> jpeg = as_jpeg(pattern(40, 30), 40, 30), png = as_png(pattern(40, 30), 40, 30);
   const std::string words = "GIF89a and more";
-  CHECK(framer.read({}) == ZOO_E_ARGUMENT);
-  CHECK(framer.read({words.begin(), words.end()}) == ZOO_E_FORMAT);
-  CHECK(framer.read(jpeg, ZOO_PNG) == ZOO_E_FORMAT);
-  CHECK(framer.read(png, ZOO_JPEG) == ZOO_E_FORMAT);
-  CHECK(framer.read(jpeg, 99) == ZOO_E_ARGUMENT);
-  CHECK(framer.read(jpeg) == ZOO_OK);  // and the framer still works
+  CHECK(preprocessor.read({}) == ZOO_E_ARGUMENT);
+  CHECK(preprocessor.read({words.begin(), words.end()}) == ZOO_E_FORMAT);
+  CHECK(preprocessor.read(jpeg, ZOO_PNG) == ZOO_E_FORMAT);
+  CHECK(preprocessor.read(png, ZOO_JPEG) == ZOO_E_FORMAT);
+  CHECK(preprocessor.read(jpeg, 99) == ZOO_E_ARGUMENT);
+  CHECK(preprocessor.read(jpeg) == ZOO_OK);  // and the preprocessor still works
 }
 
 TEST(truncated_files_are_refused_at_every_length) {
-  Framer framer;
+  Preprocessor preprocessor;
   for (const std::vector<uint8_t>& whole : {as_jpeg(pattern(40, 30), 40, 30), as_png(pattern(40, 30), 40, 30)}) {
     // A PNG without its last chunk, or a JPEG without its end marker, still has all pixels.
     for (size_t size = 0; size + 16 < whole.size(); ++size)
-      CHECK(framer.read({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}) != ZOO_OK);
-    CHECK(framer.read(whole) == ZOO_OK);
+      CHECK(preprocessor.read({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}) != ZOO_OK);
+    CHECK(preprocessor.read(whole) == ZOO_OK);
   }
 }
 
 TEST(flipped_bytes_never_crash) {
-  Framer framer;
+  Preprocessor preprocessor;
   for (std::vector<uint8_t> bytes : {as_jpeg(pattern(40, 30), 40, 30), as_png(pattern(40, 30), 40, 30)})
     for (size_t at = 0; at < bytes.size(); ++at)
       for (int bit : {1, 16, 128}) {
         const uint8_t before = bytes[at];
         bytes[at] = static_cast<uint8_t>(before ^ bit);
-        framer.read(bytes);
+        preprocessor.read(bytes);
         bytes[at] = before;
       }
 }
 
 TEST(a_header_that_promises_a_huge_picture_is_a_status) {
-  Framer framer;
+  Preprocessor preprocessor;
   std::vector<uint8_t> jpeg = as_jpeg(pattern(40, 30), 40, 30);
   for (size_t at = 0; at + 9 < jpeg.size(); ++at)
     if (jpeg[at] == 0xFF && jpeg[at + 1] == 0xC0) std::memset(&jpeg[at + 5], 0xFF, 4);  // height, width: 65535
-  CHECK(framer.read(jpeg) == ZOO_E_CORRUPT);
+  CHECK(preprocessor.read(jpeg) == ZOO_E_CORRUPT);
   std::vector<uint8_t> png = as_png(pattern(40, 30), 40, 30);
   std::memset(&png[16], 0x7F, 8);  // its checksum is wrong then, too
-  CHECK(framer.read(png) == ZOO_E_CORRUPT);
+  CHECK(preprocessor.read(png) == ZOO_E_CORRUPT);
 }
 
-TEST(framings_out_of_range_are_refused) {
-  Framer framer;
+TEST(sizes_out_of_range_are_refused) {
+  Preprocessor preprocessor;
   const std::vector<uint8_t> png = as_png(pattern(40, 30), 40, 30);
-  framer.framing.resize = 0;
-  CHECK(framer.read(png) == ZOO_E_ARGUMENT);
-  framer.framing.resize = 1 << 20;
-  CHECK(framer.read(png) == ZOO_E_ARGUMENT);
-  framer.framing.resize = 14;
-  framer.framing.width = 17;  // the output is for 16
-  CHECK(framer.read(png) == ZOO_E_SHAPE);
+  preprocessor.framing.resize = 0;
+  CHECK(preprocessor.read(png) == ZOO_E_ARGUMENT);
+  preprocessor.framing.resize = 1 << 20;
+  CHECK(preprocessor.read(png) == ZOO_E_ARGUMENT);
+  preprocessor.framing.resize = 14;
+  preprocessor.framing.width = 17;  // the output is for 16
+  CHECK(preprocessor.read(png) == ZOO_E_SHAPE);
 }

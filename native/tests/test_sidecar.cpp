@@ -1,11 +1,11 @@
-// Built engines: which of them may be loaded here, and that nothing else is.
+// Built engines: which ones fit this machine, and that no others are loaded.
 #include <sys/stat.h>
 
-#include "../backends/sidecar.hpp"
-#include "bundles.hpp"
-#include "check.hpp"
-#include "failure.hpp"
-#include "sha256.hpp"
+#include "backends/sidecar.hpp"
+#include "support/bundles.hpp"
+#include "support/check.hpp"
+#include "base/failure.hpp"
+#include "base/sha256.hpp"
 
 using namespace zoo_backend;
 
@@ -21,7 +21,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return at == std::string::npos ? text : text.replace(at, what.size(), with);
 }
 
-// As zoo/engines/sidecar.py writes it.
+// As zoo/bundle/sidecar.py writes it.
 std::string sidecar_text() {
   return R"({"schema": "zoo.engine/1", "backend": "tensorrt", "precision": "fp16", "device": "cuda",
     "graph": {"sha256": ")" + zoo_impl::sha256(kGraph.data(), kGraph.size()) + R"(", "bytes": 9,

@@ -47,11 +47,11 @@ def test_the_library_is_small_and_has_a_soname(installed):
 
 def test_the_manifest_keys_are_pythons():
     """zoo/bundle/manifest.py is the schema; what libzoo reads strictly has the same keys."""
-    source = (ROOT / "native" / "src" / "manifest.cpp").read_text()
+    source = (ROOT / "native" / "src" / "bundle" / "manifest.cpp").read_text()
     top = [field.alias or name for name, field in Manifest.model_fields.items()]
     for keys in (top, Input.model_fields, Output.model_fields, SelfTest.model_fields, FileEntry.model_fields):
         listed = ", ".join(f'"{key}"' for key in keys)
-        assert "{" + listed + "}" in " ".join(source.split()), f"native/src/manifest.cpp does not list {listed}"
+        assert "{" + listed + "}" in " ".join(source.split()), f"native/src/bundle/manifest.cpp does not list {listed}"
 
 
 def test_the_sidecar_keys_are_pythons():

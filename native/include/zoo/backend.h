@@ -1,4 +1,4 @@
-/* backend.h: what a plug-in libzoo_backend_<name>.so offers to libzoo. Programs that only run bundles never need it.
+/* backend.h: the interface of a plug-in libzoo_backend_<name>.so. Programs that only run bundles never need it.
  *
  * A plug-in exports one symbol, zoo_backend_entry. It is loaded RTLD_LOCAL and never unloaded. Its functions are called
  * from any thread; those that take a session, by one thread at a time for one session.
@@ -32,7 +32,8 @@ typedef struct zoo_backend_request {
 typedef struct zoo_backend_table {
   size_t struct_size;
   const char *name;
-  /* 0 and a reason in `error`: it cannot run here. Higher is better: 100 a device's own compiler, 50 a good CPU one. */
+  /* 0, with a reason in `error`: the plug-in cannot run the request here. Otherwise the higher the better; for example, 100
+   * for a compiler of the device's own vendor, 50 for a good runtime on the CPU. */
   int32_t (*score)(const zoo_backend_request *request, zoo_error *error);
   zoo_status (*open)(const zoo_backend_request *request, void **engine, zoo_error *error);
   void (*close)(void *engine);
@@ -40,7 +41,7 @@ typedef struct zoo_backend_table {
   zoo_status (*session_create)(void *engine, void **session, zoo_error *error);
   void (*session_free)(void *session);
   /* uint8 [count, height, width, 3] to float32 [count, outputs]; count at least 1. */
-  zoo_status (*run)(void *session, const uint8_t *images, int64_t count, float *answers, zoo_error *error);
+  zoo_status (*run)(void *session, const uint8_t *images, int64_t count, float *logits, zoo_error *error);
 } zoo_backend_table;
 
 /* ZOO_E_VERSION if `host_abi` is not one that the plug-in was written for. */

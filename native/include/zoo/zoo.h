@@ -7,7 +7,7 @@
  *     file or a hostile picture is a status and never a crash.
  *   - Every struct begins with struct_size: set it to sizeof the struct as you compiled it (ZOO_INIT does). A program
  *     that was compiled against an older header of the same major version, whose structs are smaller, keeps working;
- *     one compiled against a newer header gets ZOO_E_VERSION from an older library instead of half an answer.
+ *     one compiled against a newer header gets ZOO_E_VERSION from an older library instead of an incomplete result.
  *   - Enumerations are int32_t, so that their size is the same for every compiler and any value may arrive safely.
  *   - Sizes in bytes and counts of bytes are size_t, counts of things uint32_t, extents of tensors int64_t.
  *   - Text is UTF-8 and ends in NUL. The library never prints and never exits.
@@ -29,11 +29,11 @@
  *     zoo_error error = ZOO_INIT(zoo_error);
  *     zoo_model *model = NULL;
  *     zoo_context *context = NULL;
- *     zoo_prediction answer = ZOO_INIT(zoo_prediction);
+ *     zoo_prediction prediction = ZOO_INIT(zoo_prediction);
  *     if (zoo_model_open("flowers.zoo", NULL, &model, &error) == ZOO_OK &&
  *         zoo_context_create(model, &context, &error) == ZOO_OK &&
- *         zoo_predict_file(context, "tulip.jpg", &answer, &error) == ZOO_OK)
- *       printf("%s %.3f\n", answer.label, answer.score);
+ *         zoo_predict_file(context, "tulip.jpg", &prediction, &error) == ZOO_OK)
+ *       printf("%s %.3f\n", prediction.label, prediction.score);
  *     else
  *       fprintf(stderr, "%s\n", error.text);
  *     zoo_context_free(context);
@@ -89,7 +89,7 @@ enum {
   ZOO_E_BACKEND = 6,   /* a backend or its runtime library failed */
   ZOO_E_DEVICE = 7,    /* the device that was asked for is not what would run */
   ZOO_E_SHAPE = 8,     /* a tensor's shape, stride, type or size does not fit */
-  ZOO_E_SELFTEST = 9,  /* the bundle's self-test ran and its answers are off */
+  ZOO_E_SELFTEST = 9,  /* the self-test ran, and its logits differ from the stored ones by more than is accepted */
   ZOO_E_MEMORY = 10,
   ZOO_E_BUSY = 11,     /* the handle is in use by another thread */
   ZOO_E_FORMAT = 12,   /* a picture in a format that this library does not read */
@@ -170,7 +170,7 @@ typedef struct zoo_model_info {
   zoo_task task;
   uint32_t height, width;     /* of the network's picture, in pixels */
   uint32_t resize;            /* the short side is resized to this before the centre is cropped */
-  uint32_t outputs;           /* numbers that the network answers with */
+  uint32_t outputs;           /* logits of one image; for keypoints, coordinates */
   uint32_t labels;            /* names of classes, tags or points */
   const char *backend;        /* what really runs */
   const char *precision;
@@ -188,13 +188,13 @@ ZOO_API const char *zoo_model_label(const zoo_model *model, uint32_t index);
 typedef struct zoo_selftest {
   size_t struct_size;
   uint32_t files;    /* how many had the size and hash that the manifest says */
-  uint32_t images;   /* how many stored pictures were run */
-  float difference;  /* the largest of any output from the stored one */
-  float tolerance;   /* the largest that is accepted */
+  uint32_t images;   /* how many stored images were run */
+  float difference;  /* the largest difference of a logit from the stored one */
+  float tolerance;   /* the largest difference that is accepted */
 } zoo_selftest;
 
-/* Check every file of the bundle, run its stored pictures and compare the answers with the stored ones. ZOO_E_HASH names
- * the file; ZOO_E_SELFTEST says by how much the answers are off. `report` may be NULL. ANY. */
+/* Check every file of the bundle, run its stored images and compare the logits with the stored ones. ZOO_E_HASH names
+ * the file; ZOO_E_SELFTEST says by how much the logits differ. `report` may be NULL. ANY. */
 ZOO_API zoo_status zoo_model_selftest(const zoo_model *model, zoo_selftest *report, zoo_error *error);
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ enum { ZOO_UINT8 = 1, ZOO_FLOAT32 = 2 };
 
 #define ZOO_MAX_RANK 8
 
-/* A view of somebody's memory; it never owns. */
+/* A non-owning view of memory. */
 typedef struct zoo_tensor {
   size_t struct_size;
   void *data;
@@ -249,7 +249,7 @@ typedef struct zoo_picture {
   int64_t stride;         /* of ZOO_RGB: bytes from a row to the next, at least 3 * width; 0: exactly that */
 } zoo_picture;
 
-/* How a picture of any size becomes the network's: the short side is resized to `resize` pixels, then the centre
+/* How a picture of any size is fitted to the network: the short side is resized to `resize` pixels, then the centre
  * `height` x `width` is cropped. */
 typedef struct zoo_framing {
   size_t struct_size;
@@ -262,12 +262,12 @@ typedef struct zoo_extent {
   uint32_t width, height;
 } zoo_extent;
 
-/* Decode, turn upright, resize and crop: what the network was trained on, and what zoo_predict does first. Writes uint8
+/* Decode, turn upright, resize and crop, as zoo_predict does before it runs the network. Writes uint8
  * [height, width, 3] or [1, height, width, 3] into `out`. `extent` may be NULL. EXCL. */
 ZOO_API zoo_status zoo_preprocess(zoo_context *context, const zoo_picture *picture, zoo_tensor *out, zoo_extent *extent,
                                   zoo_error *error);
 
-/* The same without a model, with memory that is used again by each call. */
+/* The same without a model. A zoo_framer keeps its memory from call to call. */
 typedef struct zoo_framer zoo_framer;
 
 ZOO_API zoo_status zoo_framer_create(zoo_framer **framer, zoo_error *error); /* ANY */
@@ -293,7 +293,7 @@ typedef struct zoo_prediction {
   uint32_t picture_width, picture_height; /* upright, in pixels */
 } zoo_prediction;
 
-/* One picture to its answer. EXCL, as are the four below, which only fill in a zoo_picture. */
+/* From one picture to its prediction. EXCL, as are the four below, which only fill in a zoo_picture. */
 ZOO_API zoo_status zoo_predict(zoo_context *context, const zoo_picture *picture, zoo_prediction *prediction,
                                zoo_error *error);
 ZOO_API zoo_status zoo_predict_file(zoo_context *context, const char *path, zoo_prediction *prediction,

@@ -1,10 +1,11 @@
 // zoo.hpp: zoo.h for C++17, in one header. Nothing here throws but Result::value() on an error, and std::bad_alloc.
 //
 //   auto model = zoo::load("flowers.zoo").value();
-//   auto answer = model.predict("tulip.jpg").value();
-//   for (auto [label, score] : answer.top(3)) std::cout << label << ' ' << score << '\n';
+//   auto prediction = model.predict("tulip.jpg").value();
+//   for (auto [label, score] : prediction.top(3)) std::cout << label << ' ' << score << '\n';
 //
-// Model may be shared by any number of threads. Context is for one thread; Model::predict borrows one from a small pool.
+// Model may be shared by any number of threads. Context is for one thread; Model::predict borrows one from a small
+// pool.
 #ifndef ZOO_ZOO_HPP
 #define ZOO_ZOO_HPP
 
@@ -60,7 +61,7 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
-// Somebody's contiguous elements; as std::span, which C++17 does not have.
+// A non-owning view of contiguous elements, like std::span, which C++17 does not have.
 template <typename T>
 class View {
  public:
@@ -90,7 +91,7 @@ struct Point {
   float x, y;  // pixels of the upright picture, the centre of its first pixel at 0, 0
 };
 
-// The answer for one picture; it owns what it holds.
+// The prediction for one picture. It owns its members.
 struct Prediction {
   zoo_task task = ZOO_CLASSIFICATION;
   std::vector<std::string> labels;
@@ -110,7 +111,7 @@ struct Prediction {
   }
 };
 
-// What is asked of zoo::load; empty text and 0 mean the library's own choice.
+// Options of zoo::load; empty text and 0 mean the library's own choice.
 struct Options {
   std::string backend, precision, device, backend_path, runtime_library;
   int threads = 0;
@@ -141,11 +142,11 @@ inline zoo_tensor tensor(const void* data, size_t size, zoo_dtype dtype, std::in
 class Context {
  public:
   // uint8 [count, height, width, 3] in, float32 [count, outputs] out; both borrowed.
-  Result<std::monostate> run(View<const uint8_t> images, int64_t count, View<float> answers) {
+  Result<std::monostate> run(View<const uint8_t> images, int64_t count, View<float> logits) {
     zoo_model_info info = ZOO_INIT(zoo_model_info);
     if (zoo_model_describe(model_.get(), &info, nullptr) != ZOO_OK) return Error{ZOO_E_INTERNAL, "no model"};
     const zoo_tensor in = detail::tensor(images.data(), images.size(), ZOO_UINT8, {count, info.height, info.width, 3});
-    zoo_tensor out = detail::tensor(answers.data(), answers.size() * sizeof(float), ZOO_FLOAT32, {count, info.outputs});
+    zoo_tensor out = detail::tensor(logits.data(), logits.size() * sizeof(float), ZOO_FLOAT32, {count, info.outputs});
     zoo_error error = ZOO_INIT(zoo_error);
     const zoo_status status = zoo_run(handle_.get(), &in, &out, &error);
     if (status != ZOO_OK) return Error{status, error.text};
@@ -228,7 +229,7 @@ class Model {
     return Context(model_, made);
   }
 
-  // As Context::predict, from any thread: a context is borrowed from those that earlier calls made.
+  // As Context::predict, from any thread: it borrows a context from a pool of those that earlier calls made.
   template <typename... Arguments>
   Result<Prediction> predict(Arguments&&... arguments) const {
     std::unique_ptr<Context> mine = idle_->take();
@@ -237,9 +238,9 @@ class Model {
       if (!made) return made.error();
       mine = std::make_unique<Context>(std::move(*made));
     }
-    Result<Prediction> answer = mine->predict(std::forward<Arguments>(arguments)...);
+    Result<Prediction> prediction = mine->predict(std::forward<Arguments>(arguments)...);
     idle_->put(std::move(mine));
-    return answer;
+    return prediction;
   }
 
   zoo_model* get() const noexcept { return model_.get(); }

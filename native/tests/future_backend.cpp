@@ -1,4 +1,0 @@
-// A plug-in of a version that does not exist yet: it refuses every host.
-#include "zoo/backend.h"
-
-extern "C" ZOO_API zoo_status zoo_backend_entry(uint32_t, zoo_backend_table*) { return ZOO_E_VERSION; }
