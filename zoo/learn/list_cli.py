@@ -67,17 +67,17 @@ def list_(
 def _everything(as_json: bool) -> None:
     from rich.table import Table
 
-    from zoo import models
     from zoo.learn.recipe.schema import load_recipe, shipped
     from zoo.models.cost import cost
-    from zoo.models.registry import knobs_of
+    from zoo.models.registry import knobs_of, names
 
     students: list[dict[str, Any]] = []
     for family, classes, size, knobs in EXAMPLES:
         spent = cost(_build(family, knobs, size, classes), size, size)
         students.append({"family": family, "knobs": knobs, "classes": classes, "size": size, **spent.as_dict()})
     recipes = {name: [student.name for student in load_recipe(name).students] for name in shipped()}
-    teachers = ["torchvision:NAME", "timm:NAME", "run:FOLDER", *models.STUDENTS]
+    families = names()
+    teachers = ["torchvision:NAME", "timm:NAME", "run:FOLDER", *families]
     if as_json:
         typer.echo(json.dumps({"students": students, "teachers": teachers, "recipes": recipes}, indent=2))
         return
@@ -88,11 +88,11 @@ def _everything(as_json: bool) -> None:
         table.add_row(entry["family"], knobs_text, str(entry["classes"]), str(entry["size"]), *counts)
     show = _console().print
     show(table)
-    for family in models.STUDENTS:
+    for family in families:
         show(f"knobs of {family}: {', '.join(knobs_of(family))}", highlight=False)
     show(f"teachers: {', '.join(teachers)}", highlight=False)
-    for name, names in recipes.items():
-        show(f"recipe {name}: {', '.join(names)}", highlight=False)
+    for name, trained in recipes.items():
+        show(f"recipe {name}: {', '.join(trained)}", highlight=False)
 
 
 def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: bool, as_json: bool) -> None:

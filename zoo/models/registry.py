@@ -1,43 +1,31 @@
-"""Students by family name. To add one: write its file, then name it here."""
+"""Students by family name. To add one: write its file in `families/`, which ends in a `Student`, and name it here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from zoo.errors import InputError, nearest
-from zoo.models.families.layers import halvings_for, strides_for
-from zoo.models.families.mobilenet_v1 import MobileNetV1
-from zoo.models.families.mobilenet_v2 import MobileNetV2
-from zoo.models.families.mobilenet_v3 import MobileNetV3
-from zoo.models.families.mobileone import MobileOne
-from zoo.models.families.repvgg import RepVGG
-from zoo.models.families.vgg import VGG
+from zoo import plugins
+from zoo.errors import EnvironmentProblem, InputError, nearest
+from zoo.models.families import mobilenet_v1, mobilenet_v2, mobilenet_v3, mobileone, repvgg, vgg
 from zoo.models.knobs import check_knobs, knob_names
+from zoo.models.student import Student
 
-Fitting = Callable[[int], dict[str, Any]]  # image size -> the knobs that depend on it
+FILES = (mobilenet_v1, mobilenet_v2, mobilenet_v3, vgg, repvgg, mobileone)
+GROUP = "distilzoo.students"  # the entry points by which other packages add theirs
+
+STUDENTS: dict[str, Student] = {file.STUDENT.name: file.STUDENT for file in FILES}
 
 
-def _pools(size: int) -> dict[str, Any]:
-    """As many pools as the image can bear; the global-pool head unless another one is asked for."""
-    return {"pools": halvings_for(size), "head": "pool"}
-
-
-STUDENTS: dict[str, tuple[type[nn.Module], Fitting]] = {
-    "mobilenet_v1": (MobileNetV1, strides_for),
-    "mobilenet_v2": (MobileNetV2, strides_for),
-    "mobilenet_v3": (MobileNetV3, strides_for),
-    "vgg": (VGG, _pools),
-    "repvgg": (RepVGG, strides_for),
-    "mobileone": (MobileOne, strides_for),
-}
+def names() -> list[str]:
+    """All families, ours first; none of another package is imported."""
+    return [*STUDENTS, *(name for name in plugins.found(GROUP) if name not in STUDENTS)]
 
 
 def knobs_of(family: str) -> tuple[str, ...]:
     """The names of a family's knobs. `InputError` for an unknown family."""
-    return knob_names(_student(family)[0])
+    return knob_names(student(family).network)
 
 
 def build(family: str, *, classes: int, size: int, **knobs: Any) -> nn.Module:
@@ -46,12 +34,21 @@ def build(family: str, *, classes: int, size: int, **knobs: Any) -> nn.Module:
     `knobs` are the family's own (width, depth ...); what depends on the image size has a default that fits it.
     `InputError` for an unknown family or knob, and for a value that a knob does not admit.
     """
-    network, fitting = _student(family)
-    check_knobs(family, network, knobs)
-    return network(classes, **{**fitting(size), **knobs})
+    found = student(family)
+    check_knobs(family, found.network, knobs)
+    return found.network(classes, **{**found.fitting(size), **knobs})
 
 
-def _student(family: str) -> tuple[type[nn.Module], Fitting]:
-    if family not in STUDENTS:
-        raise InputError(f"no student family '{family}'; there are: {', '.join(STUDENTS)}{nearest(family, STUDENTS)}")
-    return STUDENTS[family]
+def student(family: str) -> Student:
+    """The family of that name. `InputError` where there is none, `EnvironmentProblem` for one that another package
+    adds and that is no student.
+    """
+    if family in STUDENTS:
+        return STUDENTS[family]
+    added = plugins.found(GROUP).get(family)
+    if added is None:
+        raise InputError(f"no student family '{family}'; there are: {', '.join(names())}{nearest(family, names())}")
+    theirs = plugins.load(added)
+    if not isinstance(theirs, Student):
+        raise EnvironmentProblem(f"{added.value}, the student '{family}', is no zoo.models.student.Student")
+    return theirs

@@ -80,11 +80,11 @@ def bind(name: str, parameters: Mapping[str, float], *, standardised: bool = Fal
 
 def _theirs(name: str) -> SoftLoss[...]:
     """The loss that another package adds under this name."""
-    entries = plugins.found(GROUP)
-    if name not in entries:
-        known = [*SOFT_LOSSES, *entries]
+    added = plugins.found(GROUP).get(name)
+    if added is None:
+        known = [*SOFT_LOSSES, *plugins.found(GROUP)]
         raise InputError(f"no soft loss '{name}'; there are: {', '.join(known)}{nearest(name, known)}")
-    loss = plugins.load(entries[name])
+    loss = plugins.load(added)
     if not isinstance(loss, SoftLoss):
-        raise EnvironmentProblem(f"'{name}' of {GROUP} is no soft loss: it needs @soft_loss(...) of zoo.learn.losses")
+        raise EnvironmentProblem(f"{added.value}, the loss '{name}', is not described with zoo.learn.losses.soft_loss")
     return loss

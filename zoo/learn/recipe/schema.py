@@ -51,6 +51,9 @@ class Training(_Strict):
     body_lr: float = Field(1.0, gt=0, description="the rate of everything but the head, as a multiple of lr")
     cache_features: bool = Field(False, description="compute each view's features once; for a head that learns alone")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation loss; 0: never")
+    loggers: tuple[str, ...] = Field(
+        ("csv", "tensorboard"), description="where the curves go: csv, tensorboard, or one that a package adds"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
     compile: Literal["off", "default", "reduce-overhead", "max-autotune", "graph"] = Field(
         "off",

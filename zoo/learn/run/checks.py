@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoo.errors import InputError
 from zoo.learn.losses.registry import names_for
 from zoo.learn.losses.soft_part import soft_part
+from zoo.learn.recipe.loggers import check_loggers
 from zoo.learn.recipe.schema import Recipe, Training
 from zoo.learn.teachers.onnx import GRAPHS
 from zoo.learn.train.cuda_graph_step import capturer
@@ -30,6 +31,7 @@ def check(recipe: Recipe) -> None:
 
 
 def _check_training(settings: Training, recipe: Recipe, task: LearnableTask) -> None:
+    check_loggers(settings.loggers)
     if not task.blends and (settings.mixup or settings.cutmix or settings.smoothing):
         raise InputError(f"mixup, cutmix and smoothing are not for {task.name}")
     if settings.patience and not recipe.data.validation:

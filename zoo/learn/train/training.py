@@ -10,7 +10,6 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
 from zoo.data import ImageSet
@@ -19,9 +18,9 @@ from zoo.learn.batch import Batch
 from zoo.learn.recipe.schema import Training
 from zoo.learn.train.batches import UnchangedBatches
 from zoo.learn.train.cuda_graph_step import StepInputBatches, StepInputs
-from zoo.learn.train.curves import Curves
 from zoo.learn.train.ema import Ema
 from zoo.learn.train.learner import Learner
+from zoo.learn.train.loggers import make_loggers
 from zoo.models.checkpoint import LAST
 from zoo.progress import Advance, track
 from zoo.quiet import quiet
@@ -104,10 +103,6 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / LAST
-    loggers: list[Logger] = [
-        Curves(folder / "logs"),
-        TensorBoardLogger(folder, name="", version="logs", default_hp_metric=False),
-    ]
     keep = ModelCheckpoint(
         folder, filename=last.stem, save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
     )
@@ -127,7 +122,7 @@ def fit(
             use_distributed_sampler=False,  # every process takes its own slice of each batch
             precision=_precision(settings),
             benchmark=True if settings.compile != "off" else None,  # cuDNN too chooses by the clock then
-            logger=loggers,
+            logger=make_loggers(settings.loggers, folder),
             log_every_n_steps=len(learner.batches),
             callbacks=callbacks,
             num_sanity_val_steps=0,

@@ -8,8 +8,17 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from zoo.models.families.layers import ACTIVATIONS, PooledNetwork, conv_norm_act, keep_strides, make_divisible, norms
+from zoo.models.families.layers import (
+    ACTIVATIONS,
+    PooledNetwork,
+    conv_norm_act,
+    keep_strides,
+    make_divisible,
+    norms,
+    strides_for,
+)
 from zoo.models.knobs import Activation, Dropout, Halvings, Norm, Stride, Width
+from zoo.models.student import Student
 
 # channels c, stride s: Table 1 of the paper, without the five blocks of 512 channels that it repeats
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (1024, 2), (1024, 1))
@@ -46,3 +55,6 @@ class MobileNetV1(PooledNetwork):
             features.append(nn.Sequential(depthwise, conv(channels, outputs, kernel=1)))
             channels = outputs
         super().__init__(features, [nn.Dropout(dropout), nn.Linear(channels, classes)])
+
+
+STUDENT = Student("mobilenet_v1", MobileNetV1, strides_for)

@@ -17,8 +17,10 @@ from zoo.models.families.layers import (
     keep_strides,
     make_divisible,
     norms,
+    strides_for,
 )
 from zoo.models.knobs import Activation, Dropout, Halvings, Norm, Stride, Width
+from zoo.models.student import Student
 
 # expansion t, channels c, blocks n, stride s of the first block: Table 2 of the paper
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -72,3 +74,6 @@ class MobileNetV2(PooledNetwork):
         last = make_divisible(1280 * max(1.0, width))
         features.append(conv(channels, last, kernel=1))
         super().__init__(features, [nn.Dropout(dropout), nn.Linear(last, classes)])
+
+
+STUDENT = Student("mobilenet_v2", MobileNetV2, strides_for)

@@ -19,8 +19,10 @@ from zoo.models.families.layers import (
     keep_strides,
     make_divisible,
     norms,
+    strides_for,
 )
 from zoo.models.knobs import Activation, Dropout, Halvings, Norm, Stride, Width
+from zoo.models.student import Student
 
 # kernel, expanded channels, output channels, squeeze-excite?, activation, stride: Tables 1 and 2 of the paper
 Block = tuple[int, int, int, bool, Activation, int]
@@ -119,3 +121,6 @@ class MobileNetV3(PooledNetwork):
         hidden = make_divisible(hidden * width)
         dense = [nn.Linear(6 * channels, hidden), late(), nn.Dropout(dropout), nn.Linear(hidden, classes)]
         super().__init__(features, dense)
+
+
+STUDENT = Student("mobilenet_v3", MobileNetV3, strides_for)

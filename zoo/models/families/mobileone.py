@@ -7,9 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from zoo.models.families.layers import ACTIVATIONS, PooledNetwork, SqueezeExcitation, keep_strides, make_divisible
+from zoo.models.families.layers import (
+    ACTIVATIONS,
+    PooledNetwork,
+    SqueezeExcitation,
+    keep_strides,
+    make_divisible,
+    strides_for,
+)
 from zoo.models.families.reparameterize import Branches
 from zoo.models.knobs import Activation, Dropout, Halvings, Stride, Width
+from zoo.models.student import Student
 
 CHANNELS = (64, 128, 256, 512)
 BLOCKS = (2, 8, 10, 1)
@@ -64,3 +72,6 @@ class MobileOne(PooledNetwork):
                 features += [Branches(channels, outputs, 1, convs=convs), *tail(outputs, gate)]
                 channels = outputs
         super().__init__(features, [nn.Dropout(dropout), nn.Linear(channels, classes)])
+
+
+STUDENT = Student("mobileone", MobileOne, strides_for)

@@ -9,9 +9,10 @@ from typing import Literal
 
 from torch import nn
 
-from zoo.models.families.layers import ACTIVATIONS, PooledNetwork, keep_strides, make_divisible
+from zoo.models.families.layers import ACTIVATIONS, PooledNetwork, keep_strides, make_divisible, strides_for
 from zoo.models.families.reparameterize import Branches
 from zoo.models.knobs import Activation, Dropout, Halvings, Stride, Width
+from zoo.models.student import Student
 
 CHANNELS = (64, 128, 256, 512)
 # blocks of the four stages, and what multiplies their channels: Tables 2 and 3 of the paper
@@ -52,3 +53,6 @@ class RepVGG(PooledNetwork):
                 features.append(ACTIVATIONS[activation]())
                 channels = outputs
         super().__init__(features, [nn.Dropout(dropout), nn.Linear(channels, classes)])
+
+
+STUDENT = Student("repvgg", RepVGG, strides_for)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from zoo.models.families.layers import ACTIVATIONS, initialise, norms
+from zoo.models.families.layers import ACTIVATIONS, halvings_for, initialise, norms
 from zoo.models.knobs import Activation, Dropout, Width
+from zoo.models.student import Student
 
 CHANNELS = (64, 128, 256, 512, 512)
 BLOCKS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -121,3 +122,11 @@ class VGG(nn.Module):
         """Float [N, 3, H, W] -> logits [N, classes]."""
         logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
         return logits
+
+
+def _fitting(size: int) -> dict[str, Any]:
+    """As many pools as the image can bear, and the head that suits small images unless another one is asked for."""
+    return {"pools": halvings_for(size), "head": "pool"}
+
+
+STUDENT = Student("vgg", VGG, _fitting)
