@@ -17,7 +17,7 @@ Advance = Callable[..., None]
 
 console = Console(stderr=True)
 _live: Progress | None = None
-_share: Advance | None = None  # how the next `track` moves the plan that it is a step of
+_share: Advance | None = None  # how the next `track` moves the whole that it is a stage of
 
 
 def _display() -> Progress:
@@ -31,7 +31,7 @@ def _display() -> Progress:
         console=console,
         transient=True,
         refresh_per_second=4,  # a refresh costs 3 ms of CPU, and engines are timed while it shows
-        speed_estimate_period=600,  # steps of a plan may last minutes; rich looks back 30 seconds by itself
+        speed_estimate_period=600,  # stages may last minutes; rich looks back 30 seconds by itself
     )
 
 
@@ -70,16 +70,16 @@ def track(description: str, total: float, *, quiet_log: bool = False) -> Iterato
 
 
 @contextmanager
-def plan(title: str, seconds: float) -> Iterator[Callable[[str, float], AbstractContextManager[None]]]:
-    """Show how far a long piece of work is as a whole; yields `step(name, seconds)`, a context manager.
+def stages(title: str, seconds: float) -> Iterator[Callable[[str, float], AbstractContextManager[None]]]:
+    """Show how far a long piece of work is as a whole; yields `stage(name, seconds)`, a context manager.
 
-    `seconds` are what whole and steps take somewhere: only their proportions matter. The first `track` inside a step
-    moves the plan as well.
+    `seconds` are what the whole and its stages take somewhere: only their proportions matter. The first `track` inside
+    a stage moves the whole as well.
     """
     with track(title, seconds) as advance:
 
         @contextmanager
-        def step(name: str, weight: float) -> Iterator[None]:
+        def stage(name: str, weight: float) -> Iterator[None]:
             global _share
             done = 0.0
 
@@ -97,7 +97,7 @@ def plan(title: str, seconds: float) -> Iterator[Callable[[str, float], Abstract
                 _share = None
             move(1.0)
 
-        yield step
+        yield stage
 
 
 def note(line: str) -> None:

@@ -30,8 +30,8 @@ def campaign(
         float | None, typer.Option("--slice", metavar="S", help="Stop after so many seconds; the same command goes on.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Steps at once, of those that need not be alone.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and how long it takes.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print plan or state as JSON.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps and how long they take.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the steps and their state as JSON.")] = False,
 ) -> None:
     """Train, export and measure what a file lists. Exit 0 all settled, 1 a step failed, 3 more to do."""
     import json
@@ -48,19 +48,19 @@ def campaign(
     folder = out or Path("runs") / title
     file = path_of(name)
     places = {"out": folder, "data": data, "results": results or folder / "results", "file": file}
-    plan = steps(load(file), places)
-    chosen = [step for step in plan if not only or fnmatchcase(step.name, only)]
+    every = steps(load(file), places)
+    chosen = [step for step in every if not only or fnmatchcase(step.name, only)]
     if not chosen:
-        raise InputError(f"no step matches '{only}'; there are: {', '.join(step.name for step in plan)}")
+        raise InputError(f"no step matches '{only}'; there are: {', '.join(step.name for step in every)}")
     if dry_run:
         progress = known(chosen, folder)
         typer.echo(
             json.dumps(text.as_data(chosen, progress), indent=1)
             if as_json
-            else text.plan(chosen, progress, slice_seconds)
+            else text.listing(chosen, progress, slice_seconds)
         )
         return
     only_these = {step.name for step in chosen}
-    progress = Runner(title, plan, folder, seconds=slice_seconds, only=only_these, jobs=jobs).run()
-    typer.echo(json.dumps(text.as_data(plan, progress), indent=1) if as_json else text.summary(plan, progress))
+    progress = Runner(title, every, folder, seconds=slice_seconds, only=only_these, jobs=jobs).run()
+    typer.echo(json.dumps(text.as_data(every, progress), indent=1) if as_json else text.summary(every, progress))
     text.raise_for({step.name: progress[step.name] for step in chosen})

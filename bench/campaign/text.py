@@ -1,4 +1,4 @@
-"""A campaign for people: its plan before, its state after."""
+"""A campaign for people: its steps before, their state after."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _in_vain(step: Step, before: dict[str, Outlook]) -> str | None:
 
 
 def as_data(steps: Sequence[Step], progress: dict[str, Progress]) -> list[dict[str, Any]]:
-    """The plan and its state as data."""
+    """The steps and their state as data."""
     seen = outlook(steps, progress)
     return [
         {
@@ -59,7 +59,7 @@ def as_data(steps: Sequence[Step], progress: dict[str, Progress]) -> list[dict[s
     ]
 
 
-def plan(steps: Sequence[Step], progress: dict[str, Progress], slice_seconds: float | None) -> str:
+def listing(steps: Sequence[Step], progress: dict[str, Progress], slice_seconds: float | None) -> str:
     """Every step with its state, its estimate and its command; then the sum."""
     seen = outlook(steps, progress)
     lines = []

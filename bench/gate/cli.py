@@ -100,14 +100,14 @@ def _config(path: Path | None, only: str, baseline: Path, candidate: Path | None
     from fnmatch import fnmatchcase
 
     from bench.gate.config import read_config
-    from bench.gate.runners import default_benchmarks, kind_of, open_sides
+    from bench.gate.runners import default_benchmarks, kind_of, open_runners
 
     config = read_config(path)
     if not only:
         return config
     if kind_of(baseline) == "results":
         raise InputError("--only chooses benchmarks, and results are judged row by row")
-    benchmarks = config.benchmarks or default_benchmarks(*open_sides(baseline, candidate or baseline, config))
+    benchmarks = config.benchmarks or default_benchmarks(*open_runners(baseline, candidate or baseline, config))
     chosen = tuple(benchmark for benchmark in benchmarks if fnmatchcase(benchmark.title, only))
     if not chosen:
         known = ", ".join(benchmark.title for benchmark in benchmarks)

@@ -45,7 +45,7 @@ def same_host(files: Sequence[Results]) -> None:
             raise InputError(f"results of different GPUs are never compared: {device} was {' and '.join(names)}")
 
 
-def read_side(path: Path) -> list[Results]:
+def read_files(path: Path) -> list[Results]:
     """One results file, or those of a folder, oldest first."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     return sorted((read_results(file) for file in files), key=lambda results: results.created)
@@ -53,7 +53,7 @@ def read_side(path: Path) -> list[Results]:
 
 def judge(baseline: Path, candidate: Path, config: GateConfig, *, out: Path | None = None) -> Receipt:
     """The verdict on two results files, or two folders of them."""
-    before, after = read_side(baseline), read_side(candidate)
+    before, after = read_files(baseline), read_files(candidate)
     same_host([*before, *after])
     if config.benchmarks:
         raise InputError("results are judged row by row: leave [[tool.zoo.gate.benchmarks]] out")

@@ -16,8 +16,8 @@ from bench.gate.child import Job
 from bench.gate.receipt import Arm, Pair, Process, Round
 from bench.results import EngineFacts
 
-# A turn of 3 ms is a few thousand times the clock's resolution, and short enough that both arms see the same mood of
-# the machine. Below 5 calls a lower quartile is hardly more than a minimum.
+# A turn of 3 ms is a few thousand times the clock's resolution, and short enough that both arms are measured in
+# the same noise regime. Below 5 calls a lower quartile is hardly more than a minimum.
 TURN_NS = 3_000_000
 CALLS = 5
 SLOW_CALL_NS = 20_000_000  # from here on 3 calls have to do
@@ -30,14 +30,14 @@ PAIR_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Pace:
+class PairSize:
     """Calls in a turn and rounds in a pair: the same for both arms, in every pair of a benchmark."""
 
     calls: int
     rounds: int
 
     @classmethod
-    def of(cls, call_ns: float, arms: int) -> Pace:
+    def of(cls, call_ns: float, arms: int) -> PairSize:
         """For calls that take about `call_ns`."""
         least = CALLS if call_ns < SLOW_CALL_NS else SLOW_CALLS
         calls = max(least, math.ceil(TURN_NS / max(1.0, call_ns)))
@@ -50,15 +50,15 @@ class Outcome:
     """A pair, and what only its processes know. `difference`: of the answers, as `bench.gate.agreement` measures it."""
 
     pair: Pair
-    pace: Pace
+    size: PairSize
     engine: EngineFacts
     difference: float
 
 
-def run_pair(jobs: Mapping[Arm, Job], pace: Pace | None, folder: Path, draw: random.Random) -> Outcome:
+def run_pair(jobs: Mapping[Arm, Job], size: PairSize | None, folder: Path, draw: random.Random) -> Outcome:
     """Start a process for each arm, let them take turns, end them. `ArmError` says what went wrong with one.
 
-    Without a `pace` the baseline's warm-up sets it.
+    Without a `size` the baseline's warm-up sets it.
     """
     began = time.monotonic()
     names = list(jobs)
@@ -67,26 +67,26 @@ def run_pair(jobs: Mapping[Arm, Job], pace: Pace | None, folder: Path, draw: ran
         # All of them load at the same time: half the waiting, and the same competition for each.
         arms = {name: stack.enter_context(ArmProcess(name, jobs[name], folder / f"{name}.log", draw)) for name in names}
         ready = {name: arm.ready() for name, arm in arms.items()}
-        pace = pace or Pace.of(ready["baseline"].call_ns, len(names))
-        rounds = take_turns({name: arm.turn for name, arm in arms.items()}, pace, draw)
+        size = size or PairSize.of(ready["baseline"].call_ns, len(names))
+        rounds = take_turns({name: arm.turn for name, arm in arms.items()}, size, draw)
         processes = {
             name: Process(load_ms=ready[name].load_ms, first_call_ms=ready[name].first_call_ms, peak_bytes=arm.finish())
             for name, arm in arms.items()
         }
     pair = Pair(seconds=time.monotonic() - began, processes=processes, rounds=rounds)
     apart = difference(jobs["baseline"].answers, jobs["candidate"].answers)
-    return Outcome(pair, pace, ready["baseline"].engine, apart)
+    return Outcome(pair, size, ready["baseline"].engine, apart)
 
 
-def take_turns(turns: Mapping[Arm, Callable[[int], list[int]]], pace: Pace, draw: random.Random) -> list[Round]:
+def take_turns(turns: Mapping[Arm, Callable[[int], list[int]]], size: PairSize, draw: random.Random) -> list[Round]:
     """The rounds of a pair. A round in which the clock stood still or went back is measured again."""
     names = list(turns)
     rounds: list[Round] = []
-    for _ in range(2 * pace.rounds):
+    for _ in range(2 * size.rounds):
         draw.shuffle(names)
-        times = {name: turns[name](pace.calls) for name in names}
+        times = {name: turns[name](size.calls) for name in names}
         if all(time > 0 for calls in times.values() for time in calls):
             rounds.append(times)
-        if len(rounds) == pace.rounds:
+        if len(rounds) == size.rounds:
             return rounds
     raise ArmError("the clock of this machine jumps: half of the rounds have times of zero or less")

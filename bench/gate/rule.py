@@ -86,6 +86,8 @@ def drifts(units: Sequence[float], rule: Rule) -> bool:
     The test of FAIL at every look, in both directions, with half of `alpha` for each.
     """
     both = Rule(rule.tolerance, rule.target, rule.alpha / 2, rule.beta)
-    sides = (units, [-unit for unit in units])
-    seen = [look(side[:pairs], both).verdict for side in sides for pairs in LOOKS if pairs <= len(side)]
+    directions = (units, [-unit for unit in units])
+    seen = [
+        look(direction[:pairs], both).verdict for direction in directions for pairs in LOOKS if pairs <= len(direction)
+    ]
     return "fail" in seen

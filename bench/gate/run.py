@@ -15,10 +15,10 @@ from bench.gate import verdict
 from bench.gate.arm import ArmError
 from bench.gate.child import CHECK, Job
 from bench.gate.config import Benchmark, GateConfig
-from bench.gate.paired_differences import Pace, run_pair
+from bench.gate.paired_differences import PairSize, run_pair
 from bench.gate.receipt import SCHEMA, Arm, Check, Entry, Pair, Receipt
 from bench.gate.rule import LOOKS, Decision, decide, drifts
-from bench.gate.runners import BundleSide, Facts, Feed, Side, default_benchmarks, open_sides
+from bench.gate.runners import BundleRunner, Facts, Feed, Runner, default_benchmarks, open_runners
 from bench.host import this_host
 from bench.results import EngineFacts
 from zoo import __version__
@@ -102,12 +102,12 @@ def run(
     `injected` slows the candidate down on purpose; `pairs`: measure so many, decided or not (a recording). `InputError`
     and `EnvironmentProblem` for what can be found wrong before anything is measured; later troubles are in the entry.
     """
-    sides = open_sides(baseline, candidate, config)
-    benchmarks = config.benchmarks or default_benchmarks(*sides)
+    runners = open_runners(baseline, candidate, config)
+    benchmarks = config.benchmarks or default_benchmarks(*runners)
     if not benchmarks:
         raise InputError("there is nothing to measure: no benchmark was selected")
     work = [
-        _Work.of(benchmark, sides, config, place == 0 and pairs is None) for place, benchmark in enumerate(benchmarks)
+        _Work.of(benchmark, runners, config, place == 0 and pairs is None) for place, benchmark in enumerate(benchmarks)
     ]
     book = Book(baseline, candidate, config, sum(len(b.metrics) for b in benchmarks), injected, out, argv)
     draw = random.Random(seed)
@@ -127,21 +127,21 @@ class _Work:
     """One benchmark while it is measured."""
 
     benchmark: Benchmark
-    sides: dict[Arm, Side]
+    runners: dict[Arm, Runner]
     checks: list[Check]
     pairs: list[Pair] = field(default_factory=list)
-    pace: Pace | None = None
+    size: PairSize | None = None
     engine: EngineFacts | None = None
     difference: float = 0.0
     error: str | None = None
 
     @classmethod
-    def of(cls, benchmark: Benchmark, sides: tuple[Side, Side], config: GateConfig, sentinel: bool) -> _Work:
+    def of(cls, benchmark: Benchmark, runners: tuple[Runner, Runner], config: GateConfig, sentinel: bool) -> _Work:
         """Everything that can be found wrong without running anything is found here."""
         backend_class(benchmark.backend)
-        before, after = sides
+        before, after = runners
         known: tuple[Facts, Facts] = (before.facts(benchmark), after.facts(benchmark))
-        arms: dict[Arm, Side] = {"baseline": before, "candidate": after}
+        arms: dict[Arm, Runner] = {"baseline": before, "candidate": after}
         checks = verdict.exact(*known, config)
         if config.answers == "accuracy":
             accuracy = next(check for check in checks if check.name == "accuracy")
@@ -162,32 +162,32 @@ class _Work:
                 save_file(feed, Path(folder, f"{name}.feed"))
             jobs = {
                 arm: self._job(arm, Path(folder), arm if arm in feeds else "baseline", book.injected)
-                for arm in self.sides
+                for arm in self.runners
             }
             while len(self.pairs) < last and (pairs or not self._settled(book)):
                 try:
-                    outcome = run_pair(jobs, self.pace, Path(folder), draw)
+                    outcome = run_pair(jobs, self.size, Path(folder), draw)
                 except ArmError as failure:
                     self.error = str(failure)
                     return
                 self.pairs.append(outcome.pair)
-                self.pace, self.engine = outcome.pace, outcome.engine
+                self.size, self.engine = outcome.size, outcome.engine
                 self.difference = max(self.difference, outcome.difference)
                 advance()
 
     def _feeds(self, config: GateConfig) -> dict[Arm, Feed]:
         """What the arms are fed: all the same, unless a retrained candidate sees pictures of its own size."""
-        feeds: dict[Arm, Feed] = {"baseline": self.sides["baseline"].feed(self.benchmark.batch)}
+        feeds: dict[Arm, Feed] = {"baseline": self.runners["baseline"].feed(self.benchmark.batch)}
         if config.answers == "accuracy":
-            own = self.sides["candidate"].feed(self.benchmark.batch)
+            own = self.runners["candidate"].feed(self.benchmark.batch)
             feeds["candidate"] = {f"own {name}": array for name, array in own.items() if name != CHECK}
         return feeds
 
     def _job(self, arm: Arm, folder: Path, feed: Arm, injected: float) -> Job:
-        side, about = self.sides[arm], self.benchmark
+        runner, about = self.runners[arm], self.benchmark
         return Job(
-            subject=side.path.resolve(),
-            is_bundle=isinstance(side, BundleSide),
+            subject=runner.path.resolve(),
+            is_bundle=isinstance(runner, BundleRunner),
             backend=about.backend,
             precision=about.precision,
             device=about.device,
@@ -219,14 +219,14 @@ class _Work:
             for metric, decision in zip(self.benchmark.metrics, self._decisions(book), strict=True)
         ]
         still = None
-        if "sentinel" in self.sides and self.pairs:
+        if "sentinel" in self.runners and self.pairs:
             still = not drifts([pair.unit("time", "sentinel") for pair in self.pairs], rule)
         return Entry.model_validate(
             {
                 "benchmark": self.benchmark,
                 "verdict": verdict.of_entry(found, checks, self.error),
                 "engine": self.engine,
-                "calls": self.pace and self.pace.calls,
+                "calls": self.size and self.size.calls,
                 "measured": found,
                 "checks": checks,
                 "sentinel": still,

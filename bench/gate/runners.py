@@ -39,7 +39,7 @@ class Facts:
     accuracy: Accuracy | None
 
 
-class Side(Protocol):
+class Runner(Protocol):
     """A baseline or a candidate."""
 
     @property
@@ -48,7 +48,7 @@ class Side(Protocol):
         ...
 
     def facts(self, benchmark: Benchmark) -> Facts:
-        """`InputError` when this side cannot serve the benchmark."""
+        """`InputError` when this runner cannot serve the benchmark."""
         ...
 
     def feed(self, batch: int) -> Feed:
@@ -57,7 +57,7 @@ class Side(Protocol):
 
 
 @dataclass(frozen=True)
-class BundleSide:
+class BundleRunner:
     """A bundle, loaded as an app loads it."""
 
     path: Path
@@ -86,7 +86,7 @@ class BundleSide:
 
 
 @dataclass(frozen=True)
-class OnnxSide:
+class OnnxRunner:
     """An ONNX file with one input of fixed size, but for the batch; its first output counts."""
 
     path: Path
@@ -165,17 +165,17 @@ def kind_of(path: Path) -> Kind:
     return "bundle"
 
 
-def open_sides(baseline: Path, candidate: Path, config: GateConfig) -> tuple[Side, Side]:
-    """Both sides, checked against each other. `InputError` when they do not do the same work."""
+def open_runners(baseline: Path, candidate: Path, config: GateConfig) -> tuple[Runner, Runner]:
+    """Both runners, checked against each other. `InputError` when they do not do the same work."""
     kinds = {kind_of(path) for path in (baseline, candidate)}
     if kinds == {"bundle"}:
-        ours, theirs = BundleSide(candidate), BundleSide(baseline)
+        ours, theirs = BundleRunner(candidate), BundleRunner(baseline)
         _same_bundles(theirs, ours, config)
         return theirs, ours
     if kinds == {"onnx"}:
-        before, after = OnnxSide(baseline), OnnxSide(candidate)
+        before, after = OnnxRunner(baseline), OnnxRunner(candidate)
         if before.face[1:] != after.face[1:]:
-            shown = " and ".join(f"{side.path} takes {side.face[2]} {side.face[1]}" for side in (before, after))
+            shown = " and ".join(f"{runner.path} takes {runner.face[2]} {runner.face[1]}" for runner in (before, after))
             raise InputError(f"{shown}: they cannot be fed the same")
         if config.answers == "accuracy":
             raise InputError("an ONNX file states no accuracy: answers = 'accuracy' is for bundles and results")
@@ -183,7 +183,7 @@ def open_sides(baseline: Path, candidate: Path, config: GateConfig) -> tuple[Sid
     raise InputError(f"{baseline} and {candidate} are not the same kind of thing: two bundles, ONNX files or results")
 
 
-def _same_bundles(baseline: BundleSide, candidate: BundleSide, config: GateConfig) -> None:
+def _same_bundles(baseline: BundleRunner, candidate: BundleRunner, config: GateConfig) -> None:
     before, after = baseline.bundle.manifest, candidate.bundle.manifest
     if before.task != after.task:
         raise InputError(f"{baseline.path} is for {before.task} and {candidate.path} for {after.task}")
@@ -199,9 +199,9 @@ def _same_bundles(baseline: BundleSide, candidate: BundleSide, config: GateConfi
         )
 
 
-def default_benchmarks(baseline: Side, candidate: Side) -> tuple[Benchmark, ...]:
+def default_benchmarks(baseline: Runner, candidate: Runner) -> tuple[Benchmark, ...]:
     """ONNX Runtime at batch 1, in every precision that both have and that makes sense on a CPU."""
-    if isinstance(baseline, BundleSide) and isinstance(candidate, BundleSide):
+    if isinstance(baseline, BundleRunner) and isinstance(candidate, BundleRunner):
         theirs = candidate.bundle.manifest.graphs
         shared: list[Precision] = [name for name in baseline.bundle.manifest.graphs if name in theirs]
         usual = backend_class(Benchmark().backend).usual["cpu"]

@@ -1,7 +1,7 @@
 """The loop: warm-up, then rounds of calls until a stop rule says that it is enough.
 
-A round is the unit of evidence. Calls inside a round follow each other within milliseconds and share the machine's
-mood, so that they are not independent; the interval that decides is that of the median of the rounds' medians.
+A round is the unit of evidence. Calls inside a round follow each other within milliseconds and share its
+noise regime, so that they are not independent; the interval that decides is that of the median of the rounds' medians.
 """
 
 from __future__ import annotations

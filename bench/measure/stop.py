@@ -34,7 +34,7 @@ class Converged:
 
     width: float
     min_rounds: int
-    # Machines have moods that last longer than a few rounds; nvbench too measures for half a second at least.
+    # A noise regime of the machine lasts longer than a few rounds; nvbench too measures for half a second at least.
     min_seconds: float = 0.5
     reason: StopReason = "converged"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.evidence import Bandwidth, Ceilings, Limit, Rate
-from bench.page.charts.labels import LIMIT, WIDE, Wish, label, place
+from bench.page.charts.labels import LIMIT, WIDE, LabelRequest, label, place
 from bench.page.charts.section import Figure, Numbers, Section, Spec
 from bench.page.charts.spec import HOLLOW, by_role, chart, log_axis, names, one_two_five, role_of, tooltip
 from bench.results import Results, Row
@@ -192,7 +192,7 @@ def _name(marks: Sequence[Mark], across: tuple[float, float], up: tuple[float, f
     points = [at(mark) for mark in marks]
     for mark in sorted((mark for mark in marks if mark.shipped), key=lambda mark: -mark.row.batch):
         text = f"{mark.name} · ship"
-        where = place([Wish(text, *at(mark), text)], points, WIDE, HEIGHT).get(text)
+        where = place([LabelRequest(text, *at(mark), text)], points, WIDE, HEIGHT).get(text)
         if where is not None:
             return [label({"intensity": mark.intensity, "rate": mark.rate}, text, where, f"width >= {LIMIT}", x, y)]
     return []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cases import EAGER, is_engine
-from bench.page.charts.labels import LIMIT, NARROW, WIDE, Wish, label, place
+from bench.page.charts.labels import LIMIT, NARROW, WIDE, LabelRequest, label, place
 from bench.page.charts.section import Figure, Numbers, Section, Spec
 from bench.page.charts.spec import HOLLOW, by_role, chart, log_axis, one_two_five, role_of, tooltip
 from bench.results import Accuracy
@@ -153,9 +153,9 @@ def _plot(table: Table, found: Sequence[Dot], best: Sequence[Dot], shipped: Line
             },
         },
     ]
-    wishes = _wishes(found, best, shipped)
+    requests = _requests(found, best, shipped)
     for width, test in ((WIDE, f"width >= {LIMIT}"), (NARROW, f"width < {LIMIT}")):
-        layers += _labels(wishes, found, (x_domain, y_domain), width, test, x, y)
+        layers += _labels(requests, found, (x_domain, y_domain), width, test, x, y)
     front_of = {id(dot) for dot in best}
     return chart(layers, HEIGHT, [_point(dot, id(dot) in front_of) for dot in found])
 
@@ -193,41 +193,41 @@ def _joined(pairs: Sequence[tuple[Dot, Dot]], x: Spec, y: Spec, look: Spec) -> S
     }
 
 
-def _wishes(found: Sequence[Dot], best: Sequence[Dot], shipped: Line | None) -> list[tuple[Dot, str, str]]:
+def _requests(found: Sequence[Dot], best: Sequence[Dot], shipped: Line | None) -> list[tuple[Dot, str, str]]:
     """(point, label on a wide page, label on a phone), the most wanted first: what to ship, the front, the teacher as
     it is today, then the fastest engine of every other network.
     """
-    wishes: list[tuple[Dot, str, str]] = []
+    requests: list[tuple[Dot, str, str]] = []
     named: set[str] = set()
 
-    def wish(dot: Dot, short: str, extra: str = "") -> None:
-        if any(dot is known for known, _, _ in wishes):
+    def request(dot: Dot, short: str, extra: str = "") -> None:
+        if any(dot is known for known, _, _ in requests):
             return
         engine = dot.line.engine
         named.add(dot.line.model)
-        wishes.append((dot, f"{dot.line.model} {engine.precision} {engine.backend}{extra}", short))
+        requests.append((dot, f"{dot.line.model} {engine.precision} {engine.backend}{extra}", short))
 
     for dot in found:
         if dot.line is shipped:
-            wish(dot, f"ship {dot.line.model}", " · ship")
+            request(dot, f"ship {dot.line.model}", " · ship")
     teacher = _owner(found)
     if teacher and teacher.line.engine.backend == EAGER:
         named.add(teacher.line.model)
-        wishes.append((teacher, f"{teacher.line.model}, eager", "eager"))
+        requests.append((teacher, f"{teacher.line.model}, eager", "eager"))
     for dot in best:
-        wish(dot, f"{dot.line.model} {dot.line.engine.precision}")
+        request(dot, f"{dot.line.model} {dot.line.engine.precision}")
     for control, _ in _pairs(found):
         if control.line.model not in named:
             named.add(control.line.model)
-            wishes.append((control, control.line.model, "control"))
+            requests.append((control, control.line.model, "control"))
     for dot in sorted(found, key=lambda dot: dot.p50):
         if dot.line.model not in named:
-            wish(dot, dot.line.model)
-    return wishes
+            request(dot, dot.line.model)
+    return requests
 
 
 def _labels(
-    wishes: Sequence[tuple[Dot, str, str]],
+    requests: Sequence[tuple[Dot, str, str]],
     found: Sequence[Dot],
     domains: tuple[tuple[float, float], tuple[float, float]],
     width: int,
@@ -235,7 +235,7 @@ def _labels(
     x: Spec,
     y: Spec,
 ) -> list[Spec]:
-    """A text for each wish that has room at this width, shown while `test` holds."""
+    """A text for each request that has room at this width, shown while `test` holds."""
     (left, right), (low, high) = domains
     worse_up = found[0].accuracy.rank > 0
 
@@ -244,9 +244,9 @@ def _labels(
         up = (dot.accuracy.height - low) / (high - low)
         return across * width, HEIGHT * (up if worse_up else 1 - up)
 
-    texts = {str(number): (dot, wide if width == WIDE else short) for number, (dot, wide, short) in enumerate(wishes)}
+    texts = {str(number): (dot, wide if width == WIDE else short) for number, (dot, wide, short) in enumerate(requests)}
     # Lines lead upwards from a control, so that its name stands below.
-    wanted = [Wish(key, *at(dot), text, dot.line.role == "control") for key, (dot, text) in texts.items()]
+    wanted = [LabelRequest(key, *at(dot), text, dot.line.role == "control") for key, (dot, text) in texts.items()]
     places = place(wanted, [at(dot) for dot in found], width, HEIGHT)
     return [
         label({"p50": dot.p50, "accuracy": dot.accuracy.height}, text, where, test, x, y)

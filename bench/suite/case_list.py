@@ -27,7 +27,7 @@ CPU_PEERS = frozenset({*GRAPH_PEERS, PIPELINE})
 CONTROL = "-control"  # a control is called after its student, as `zoo distill` does
 
 
-def plan(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> list[Case]:
+def list_cases(bundles: Sequence[Path], teachers: Sequence[str], choices: Choices) -> list[Case]:
     """The cases, teachers first.
 
     Everything that can be found wrong without loading a network is found here, as an `InputError`, before the first

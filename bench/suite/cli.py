@@ -132,7 +132,7 @@ def run(
 ) -> None:
     """Measure bundles, and teachers beside them, each in a process of its own, and print one table."""
     from bench.numbers import numbers, words
-    from bench.suite.case_list import plan
+    from bench.suite.case_list import list_cases
     from bench.suite.choices import QUICK, Choices
     from bench.suite.runner import run as measure
 
@@ -176,7 +176,7 @@ def run(
             native=native,
             limits=limits or Choices().limits,
         )
-        cases = plan(bundles or [], teacher or [], asked)
+        cases = list_cases(bundles or [], teacher or [], asked)
     if quick:  # counters of energy tick slowly, and want to be watched for longer than that
         cases = [case.model_copy(update={"energy": False}) for case in cases]
     results = measure(cases, out=out, passes=passes or 1, resume=resume)

@@ -1,8 +1,8 @@
 """Rows of cases that are measured in several passes.
 
-Each pass measures every case once more, in a fresh process and in another order. A case then meets several moods of
-the machine and several layouts of memory, and so do those that it is compared with; nothing idles beside what is
-measured, as it would if processes were kept alive between their turns.
+Each pass measures every case once more, in a fresh process and in another order. A case is then
+measured in several noise regimes of the machine and with several layouts of memory, and so are those that it is
+compared with. No process idles beside the one that is measured, as some would if they were kept alive between turns.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from bench.cases import Case, Limits
-from bench.suite.case_list import distinct, plan
+from bench.suite.case_list import distinct, list_cases
 from bench.suite.choices import PLAIN, Choices
 from bench.suite.naming import beside
 from zoo.errors import InputError, ZooError
@@ -85,7 +85,7 @@ class Suite(Settings):
         for number, entry in enumerate(self.cases, 1):
             bundles, teachers = [entry.bundle] if entry.bundle else [], [entry.teacher] if entry.teacher else []
             try:
-                found += plan(bundles, teachers, self._choices(entry, limits))
+                found += list_cases(bundles, teachers, self._choices(entry, limits))
             except ZooError as error:
                 raise type(error)(f"case {number} of the suite, {entry.title}: {error}") from None
         return distinct(found)

@@ -21,7 +21,7 @@ CHECK = Limits(seconds=0.02, min_rounds=1)  # a check is about answers, not abou
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirements:
     """`max_drop` in the task's unit (percentage points, pixels), `max_memory` in bytes; empty lists: what makes sense.
 
     `passes`: how often everything is measured, interleaved; `seconds`: time limit for one batch size in one pass.
@@ -74,7 +74,7 @@ def kinds(bundle: Bundle) -> tuple[list[Kind], dict[Kind, str]]:
     return found, ruled_out
 
 
-def check_case(bundle: Bundle, kind: Kind, wish: Wish) -> Case:
+def check_case(bundle: Bundle, kind: Kind, requirements: Requirements) -> Case:
     """The case that finds a kind's accuracy on labelled images, or holds it to the bundle's self-test.
 
     An execution that no graph of the bundle records (bf16) is only opened: no self-test says what it may lose.
@@ -85,16 +85,16 @@ def check_case(bundle: Bundle, kind: Kind, wish: Wish) -> Case:
         subject=bundle.path,
         backend=kind.backend,
         precision=kind.precision,
-        device=wish.device,
+        device=requirements.device,
         batches=(1,),
-        evaluation=wish.evaluation,
-        selftest=wish.evaluation is None and recorded,
+        evaluation=requirements.evaluation,
+        selftest=requirements.evaluation is None and recorded,
         energy=False,
         limits=CHECK,
     )
 
 
-def timed_cases(bundle: Bundle, kind: Kind, wish: Wish) -> list[Case]:
+def timed_cases(bundle: Bundle, kind: Kind, requirements: Requirements) -> list[Case]:
     """One case for each number of threads, with all batch sizes."""
     return [
         Case(
@@ -102,13 +102,13 @@ def timed_cases(bundle: Bundle, kind: Kind, wish: Wish) -> list[Case]:
             subject=bundle.path,
             backend=kind.backend,
             precision=kind.precision,
-            device=wish.device,
+            device=requirements.device,
             threads=threads,
-            batches=tuple(sorted(wish.batches)) or BATCHES[wish.aim],
+            batches=tuple(sorted(requirements.batches)) or BATCHES[requirements.aim],
             energy=False,
-            limits=Limits(seconds=wish.seconds),
+            limits=Limits(seconds=requirements.seconds),
         )
-        for threads in (wish.threads or _threads(wish.device))
+        for threads in (requirements.threads or _threads(requirements.device))
     ]
 
 

@@ -40,7 +40,7 @@ def tune(
     """Find the fastest engine here that keeps its accuracy; `zoo.load` then uses it. Exit 1 if none does."""
     from bench.numbers import numbers
     from bench.tune import text
-    from bench.tune.candidates import Wish
+    from bench.tune.candidates import Requirements
     from bench.tune.tune import choice
     from bench.tune.tune import tune as measure
     from zoo.bundle import tuned
@@ -63,7 +63,7 @@ def tune(
         raise InputError(f"--for {aim}: there are latency and throughput{nearest(aim, ('latency', 'throughput'))}")
     if time_limit <= 0 or (max_memory is not None and max_memory <= 0) or (max_drop is not None and max_drop < 0):
         raise InputError("--time-limit and --max-memory must be more than 0, --max-drop at least 0")
-    wish = Wish(
+    requirements = Requirements(
         aim="throughput" if aim == "throughput" else "latency",
         max_drop=TASKS[opened.manifest.task].budget / 2 if max_drop is None else max_drop,
         max_memory=None if max_memory is None else round(max_memory * 1e6),
@@ -74,7 +74,7 @@ def tune(
         passes=passes,
         seconds=time_limit,
     )
-    tuning = measure(opened, wish)
+    tuning = measure(opened, requirements)
     if not as_json:
         typer.echo(text.report(tuning))
     elif tuning.best is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.results import Row
-from bench.tune.candidates import Kind, Wish
+from bench.tune.candidates import Kind, Requirements
 
 SLACK = 1e-7  # a budget that is used up exactly is kept
 
@@ -51,7 +51,7 @@ class Entry:
         }
 
 
-def entry(kind: Kind, row: Row, standing: Standing, wish: Wish) -> Entry:
+def entry(kind: Kind, row: Row, standing: Standing, requirements: Requirements) -> Entry:
     """What a measured row comes to. `row` must have a timing."""
     assert row.timing is not None
     assert row.engine.threads is not None
@@ -65,41 +65,41 @@ def entry(kind: Kind, row: Row, standing: Standing, wish: Wish) -> Entry:
         settled=row.timing.stop == "converged",
         memory=memory,
         standing=standing,
-        why=_objection(memory, wish),
+        why=_objection(memory, requirements),
     )
 
 
-def _objection(memory: int, wish: Wish) -> str | None:
-    if wish.max_memory is not None and not wish.allows(memory):
-        return f"takes {memory / 1e6:.0f} MB of memory, {wish.max_memory / 1e6:.0f} are allowed"
+def _objection(memory: int, requirements: Requirements) -> str | None:
+    if requirements.max_memory is not None and not requirements.allows(memory):
+        return f"takes {memory / 1e6:.0f} MB of memory, {requirements.max_memory / 1e6:.0f} are allowed"
     return None
 
 
-def too_inaccurate(standing: Standing, wish: Wish, unit: str) -> str | None:
+def too_inaccurate(standing: Standing, requirements: Requirements, unit: str) -> str | None:
     """Why a kind is ruled out by its accuracy, if it is."""
-    if standing.lost <= wish.max_drop + SLACK:
+    if standing.lost <= requirements.max_drop + SLACK:
         return None
-    return f"loses {standing.lost:.2f} {unit}, {wish.max_drop:g} is allowed"
+    return f"loses {standing.lost:.2f} {unit}, {requirements.max_drop:g} is allowed"
 
 
-def speed(found: Entry, wish: Wish) -> float:
+def speed(found: Entry, requirements: Requirements) -> float:
     """Higher is better, by what the engine is wanted for."""
-    return wish.speed(found.p50_ms, found.images_per_second)
+    return requirements.speed(found.p50_ms, found.images_per_second)
 
 
-def best(entries: Sequence[Entry], wish: Wish) -> Entry | None:
+def best(entries: Sequence[Entry], requirements: Requirements) -> Entry | None:
     """The fastest admissible one."""
-    return max((one for one in entries if one.why is None), key=lambda one: speed(one, wish), default=None)
+    return max((one for one in entries if one.why is None), key=lambda one: speed(one, requirements), default=None)
 
 
-def front(entries: Sequence[Entry], wish: Wish) -> list[Entry]:
+def front(entries: Sequence[Entry], requirements: Requirements) -> list[Entry]:
     """The admissible entries that no other beats in speed, accuracy and memory at once, fastest first."""
     admissible = [one for one in entries if one.why is None]
-    kept = [one for one in admissible if not any(_dominates(other, one, wish) for other in admissible)]
-    return sorted(kept, key=lambda one: -speed(one, wish))
+    kept = [one for one in admissible if not any(_dominates(other, one, requirements) for other in admissible)]
+    return sorted(kept, key=lambda one: -speed(one, requirements))
 
 
-def _dominates(one: Entry, other: Entry, wish: Wish) -> bool:
-    mine = speed(one, wish), -one.standing.lost, -one.memory
-    theirs = speed(other, wish), -other.standing.lost, -other.memory
+def _dominates(one: Entry, other: Entry, requirements: Requirements) -> bool:
+    mine = speed(one, requirements), -one.standing.lost, -one.memory
+    theirs = speed(other, requirements), -other.standing.lost, -other.memory
     return mine != theirs and all(a >= b for a, b in zip(mine, theirs, strict=True))

@@ -13,10 +13,10 @@ from zoo.bundle.tuned import Choice
 
 def report(tuning: Tuning) -> str:
     """The Pareto front, what else was measured, and what was ruled out with the reason."""
-    entries, wish = tuning.entries, tuning.wish
-    kept = front(entries, wish)
+    entries, requirements = tuning.entries, tuning.requirements
+    kept = front(entries, requirements)
     beaten = [one for one in entries if one.why is None and one not in kept]
-    lines = [f"{tuning.bundle.manifest.name}, for {wish.aim}; accuracy: {tuning.evidence}", ""]
+    lines = [f"{tuning.bundle.manifest.name}, for {requirements.aim}; accuracy: {tuning.evidence}", ""]
     lines += ["Worth choosing from: nothing else is faster, as accurate and as small"]
     lines += _table(kept, tuning)
     if beaten:
@@ -40,12 +40,12 @@ def as_dict(tuning: Tuning) -> dict[str, Any]:
     """The same as data."""
     return {
         "bundle": tuning.bundle.manifest.name,
-        "for": tuning.wish.aim,
-        "max_drop": tuning.wish.max_drop,
-        "max_memory_bytes": tuning.wish.max_memory,
+        "for": tuning.requirements.aim,
+        "max_drop": tuning.requirements.max_drop,
+        "max_memory_bytes": tuning.requirements.max_memory,
         "evidence": tuning.evidence,
         "measured": [one.as_dict() for one in tuning.entries],
-        "front": [one.as_dict() for one in front(tuning.entries, tuning.wish)],
+        "front": [one.as_dict() for one in front(tuning.entries, tuning.requirements)],
         "ruled_out": {str(kind): why for kind, why in tuning.ruled_out.items()},
     }
 

@@ -10,7 +10,7 @@ from bench.results import Row
 from bench.subjects.accuracy import check
 from bench.suite.collect import Collection, turns
 from bench.suite.runner import measure_case
-from bench.tune.candidates import Kind, Wish, check_case, kinds, timed_cases
+from bench.tune.candidates import Kind, Requirements, check_case, kinds, timed_cases
 from bench.tune.judge import Entry, Standing, best, entry, too_inaccurate
 from zoo.bundle import tuned
 from zoo.bundle.tuned import Choice
@@ -20,8 +20,8 @@ from zoo.progress import track
 from zoo.tasks.registry import TASKS
 from zoo.tasks.task import Task
 
-# After the first pass only those are measured again that are within this factor of the fastest: machines change their
-# mood by some ten percent, not by half.
+# After the first pass only those are measured again that are within this factor of the fastest: from one
+# noise regime to another the times of a machine change by some ten percent, not by half.
 CLEARLY_SLOWER = 1.5
 
 
@@ -30,7 +30,7 @@ class Tuning:
     """What came out. `evidence`: what accuracies were taken from; `ruled_out`: kinds that were not timed, with why."""
 
     bundle: Bundle
-    wish: Wish
+    requirements: Requirements
     task: Task
     evidence: str
     entries: list[Entry] = field(default_factory=list)
@@ -39,25 +39,25 @@ class Tuning:
     @property
     def best(self) -> Entry | None:
         """The fastest admissible entry."""
-        return best(self.entries, self.wish)
+        return best(self.entries, self.requirements)
 
 
-def tune(bundle: Bundle, wish: Wish) -> Tuning:
+def tune(bundle: Bundle, requirements: Requirements) -> Tuning:
     """Measure the bundle's engines. `InputError` at once for labelled images that do not fit."""
     labels = bundle.labels()
-    if wish.evaluation is not None:
-        check(wish.evaluation, labels)
+    if requirements.evaluation is not None:
+        check(requirements.evaluation, labels)
     task = TASKS[bundle.manifest.task](labels, bundle.manifest.input.height)
     record = bundle.manifest.accuracy
     evidence = (
         f"{record.images} images of the {record.split} split, as the bundle records it, and its self-test here"
-        if wish.evaluation is None
-        else str(wish.evaluation)
+        if requirements.evaluation is None
+        else str(requirements.evaluation)
     )
     found, ruled_out = kinds(bundle)
     if not found:
         raise EnvironmentProblem(f"{bundle.path}: there is nothing to choose from: no backend is installed")
-    tuning = Tuning(bundle, wish, task, evidence, ruled_out=ruled_out)
+    tuning = Tuning(bundle, requirements, task, evidence, ruled_out=ruled_out)
     standings = _standings(tuning, found)
     _measure(tuning, standings)
     return tuning
@@ -68,17 +68,21 @@ def choice(tuning: Tuning) -> Choice:
     chosen = tuning.best
     if chosen is None:
         raise VerdictError(
-            f"{tuning.bundle.path}: no engine loses at most {tuning.wish.max_drop:g} {tuning.task.unit}"
-            + (f" in {tuning.wish.max_memory / 1e6:.0f} MB" if tuning.wish.max_memory is not None else "")
+            f"{tuning.bundle.path}: no engine loses at most {tuning.requirements.max_drop:g} {tuning.task.unit}"
+            + (
+                f" in {tuning.requirements.max_memory / 1e6:.0f} MB"
+                if tuning.requirements.max_memory is not None
+                else ""
+            )
             + "; nothing was kept"
         )
     return tuned.new(
         tuning.bundle,
         created=datetime.now(UTC).replace(microsecond=0),
-        aim=tuning.wish.aim,
+        aim=tuning.requirements.aim,
         backend=chosen.kind.backend,
         precision=chosen.kind.precision,
-        device=tuning.wish.device,
+        device=tuning.requirements.device,
         threads=chosen.threads,
         batch=chosen.batch,
         p50_ms=chosen.p50_ms,
@@ -97,7 +101,7 @@ def _standings(tuning: Tuning, found: list[Kind]) -> dict[Kind, Standing]:
     record = tuning.bundle.manifest.accuracy
     with track("checking answers", len(found)) as advance:
         for kind in found:
-            row = _one(check_case(tuning.bundle, kind, tuning.wish))
+            row = _one(check_case(tuning.bundle, kind, tuning.requirements))
             advance()
             if row.error is not None:
                 tuning.ruled_out[kind] = row.error
@@ -110,7 +114,7 @@ def _standings(tuning: Tuning, found: list[Kind]) -> dict[Kind, Standing]:
     standard = _standard(tuning, values)
     standings = {kind: Standing(value, tuning.task.lost(standard, value)) for kind, value in values.items()}
     for kind, standing in list(standings.items()):
-        if why := too_inaccurate(standing, tuning.wish, tuning.task.unit):
+        if why := too_inaccurate(standing, tuning.requirements, tuning.task.unit):
             tuning.ruled_out[kind] = why
             del standings[kind]
     return standings
@@ -130,11 +134,13 @@ def _one(case: Case) -> Row:
 
 def _measure(tuning: Tuning, standings: dict[Kind, Standing]) -> None:
     """Time every kind that is left, in interleaved passes, and write down what it comes to."""
-    wish = tuning.wish
-    cases = [(kind, case) for kind in standings for case in timed_cases(tuning.bundle, kind, wish)]
+    requirements = tuning.requirements
+    cases = [(kind, case) for kind in standings for case in timed_cases(tuning.bundle, kind, requirements)]
     found = Collection([case for _, case in cases])
-    with track("measuring", len(cases) * wish.passes) as advance:
-        for place, case in turns(found, wish.passes, lambda found, place: _contends(found, place, wish)):
+    with track("measuring", len(cases) * requirements.passes) as advance:
+        for place, case in turns(
+            found, requirements.passes, lambda found, place: _contends(found, place, requirements)
+        ):
             rows: list[Row] = []
             with track(f"{case.title}, {case.threads} threads", 1, quiet_log=True):
                 measure_case(case, rows)
@@ -145,19 +151,19 @@ def _measure(tuning: Tuning, standings: dict[Kind, Standing]) -> None:
             if row.error is not None:
                 tuning.ruled_out[kind] = f"{row.error} ({case.threads} threads, batch {row.batch})"
             else:
-                tuning.entries.append(entry(kind, row, standings[kind], wish))
+                tuning.entries.append(entry(kind, row, standings[kind], requirements))
 
 
-def _contends(found: Collection, place: int, wish: Wish) -> bool:
+def _contends(found: Collection, place: int, requirements: Requirements) -> bool:
     """Whether a case may still be the fastest, or its memory already rules it out."""
-    rows = {number: _allowed(found.of(number), wish) for number in range(len(found.cases))}
-    fastest = max((_speed(row, wish) for some in rows.values() for row in some), default=0.0)
-    return any(_speed(row, wish) * CLEARLY_SLOWER >= fastest for row in rows[place])
+    rows = {number: _allowed(found.of(number), requirements) for number in range(len(found.cases))}
+    fastest = max((_speed(row, requirements) for some in rows.values() for row in some), default=0.0)
+    return any(_speed(row, requirements) * CLEARLY_SLOWER >= fastest for row in rows[place])
 
 
-def _allowed(rows: list[Row], wish: Wish) -> list[Row]:
-    return [row for row in rows if row.timing is not None and wish.allows(row.peak_memory or 0)]
+def _allowed(rows: list[Row], requirements: Requirements) -> list[Row]:
+    return [row for row in rows if row.timing is not None and requirements.allows(row.peak_memory or 0)]
 
 
-def _speed(row: Row, wish: Wish) -> float:
-    return wish.speed(row.timing.p50_ms, row.timing.images_per_second) if row.timing else 0.0
+def _speed(row: Row, requirements: Requirements) -> float:
+    return requirements.speed(row.timing.p50_ms, row.timing.images_per_second) if row.timing else 0.0

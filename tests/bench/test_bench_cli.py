@@ -8,7 +8,7 @@ from typer.main import get_command
 from bench.cases import Limits
 from bench.cli import app
 from bench.results import Results, read_results
-from bench.suite.case_list import plan
+from bench.suite.case_list import list_cases
 from bench.suite.choices import Choices
 from tests.support.rows import family
 from tests.support.tiny import colour_folder, tiny_bundle
@@ -118,7 +118,7 @@ def test_a_precision_that_is_not_packed_is_bad_input(tmp_path: Path) -> None:
     small = tiny_bundle(tmp_path / "small.zoo", precisions=("fp32",))
     with pytest.raises(InputError, match="has no int8 graph; it has: fp32"):
         zoo_bench("run", small, "--precision", "int8")
-    assert {case.precision for case in plan([small], [], Choices())} == {"fp32"}
+    assert {case.precision for case in list_cases([small], [], Choices())} == {"fp32"}
 
 
 def test_rows_that_failed_are_shown_and_the_exit_code_says_so(
@@ -154,7 +154,7 @@ def test_roles_and_groups_come_from_what_export_wrote(bundle: Path, tmp_path: Pa
     ]
     (tmp_path / "teacher").mkdir()
     choices = Choices(backends=["openvino"], precisions=["fp32"], batches=[4], threads=3, limits=Limits(seconds=9))
-    cases = plan(bundles, [f"run:{tmp_path / 'teacher'}"], choices)
+    cases = list_cases(bundles, [f"run:{tmp_path / 'teacher'}"], choices)
     assert [(case.name, case.role, case.group, case.backend) for case in cases] == [
         ("teacher", "teacher", None, "torch"),
         ("big", "teacher", None, "openvino"),
@@ -176,7 +176,18 @@ def test_backends_that_are_not_installed_are_left_out_unless_asked_for(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(BACKENDS, "a_backend_of_tomorrow", f"{__name__}:OfTomorrow")
-    assert {case.backend for case in plan([bundle], [], Choices())} == {"onnxruntime", "openvino"}
+    assert {case.backend for case in list_cases([bundle], [], Choices())} == {"onnxruntime", "openvino"}
     assert "a_backend_of_tomorrow is not installed and is left out" in capsys.readouterr().err
-    asked = plan([bundle], [], Choices(backends=["a_backend_of_tomorrow"], precisions=["fp32"]))
+    asked = list_cases([bundle], [], Choices(backends=["a_backend_of_tomorrow"], precisions=["fp32"]))
     assert [case.backend for case in asked] == ["a_backend_of_tomorrow"]
+
+
+def test_notes_on_what_is_left_out_come_in_the_order_of_the_backends(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = [f"{name}_of_tomorrow" for name in ("one", "two", "three", "four", "five", "six")]
+    for name in missing:
+        monkeypatch.setitem(BACKENDS, name, f"{__name__}:OfTomorrow")
+    list_cases([bundle], [], Choices())
+    noted = [line.split()[0] for line in capsys.readouterr().err.splitlines() if "is not installed" in line]
+    assert [name for name in noted if name in missing] == missing

@@ -25,7 +25,7 @@ from zoo.files import write_text
 from zoo.learn.recipe.schema import load_recipe
 from zoo.learn.run.results import summary
 from zoo.learn.run.run import RECIPE, Run
-from zoo.progress import plan
+from zoo.progress import stages
 
 TRAINING = "training"
 SAMPLES = 6  # digits written as PNG for `zoo predict`
@@ -70,23 +70,23 @@ def run_demo(folder: Path) -> Demo:
     students = run.recipe.students
     total = SECONDS["teacher"] + 2 * len(students) * SECONDS["training"]
     total += (1 + 2 * len(students)) * SECONDS["export"] + SECONDS["measure"]
-    with plan("demo", total) as step:
+    with stages("demo", total) as stage:
         members = []
-        with step("a ResNet18 teacher learns from all labels", SECONDS["teacher"]):
+        with stage("a ResNet18 teacher learns from all labels", SECONDS["teacher"]):
             members.append(_member(folder, "teacher", "teacher", None, run.teacher()))
         for student in students:
-            with step(f"{student.name} learns from one label in ten, alone: the control", SECONDS["training"]):
+            with stage(f"{student.name} learns from one label in ten, alone: the control", SECONDS["training"]):
                 made = run.control(student)
                 members.append(_member(folder, f"{student.name}-control", "control", student.name, made))
-            with step(f"{student.name} learns from the same labels and the teacher", SECONDS["training"]):
+            with stage(f"{student.name} learns from the same labels and the teacher", SECONDS["training"]):
                 members.append(_member(folder, student.name, "student", student.name, run.distilled(student)))
         for member in members:
-            with step(f"{member.name} becomes ONNX graphs, each proven against torch", SECONDS["export"]):
+            with stage(f"{member.name} becomes ONNX graphs, each proven against torch", SECONDS["export"]):
                 pack_checkpoint(member.checkpoint, member.bundle, precisions=member.precisions, splits=run.splits)
                 _verify(member.bundle)
         tests = _write_digits(run, folder / "test")
         samples = _write_samples(tests, folder)
-        with step("teacher and students are measured, each engine in a process of its own", SECONDS["measure"]):
+        with stage("teacher and students are measured, each engine in a process of its own", SECONDS["measure"]):
             results = _measure(members, folder)
     best = one_engine_each(results)
     write_report(results, folder / "report.html")

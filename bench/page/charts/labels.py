@@ -16,7 +16,7 @@ LIMIT = 620  # pixels of a plot below which it is the narrow ones
 
 
 @dataclass(frozen=True)
-class Wish:
+class LabelRequest:
     """A word for a point, in pixels from the top left of the plot; `below` the point, if there is room."""
 
     key: str
@@ -39,17 +39,17 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def place(
-    wishes: Sequence[Wish], points: Sequence[tuple[float, float]], width: float, height: float
+    requests: Sequence[LabelRequest], points: Sequence[tuple[float, float]], width: float, height: float
 ) -> dict[str, Place]:
-    """A place for each wish that has one, the first wishes first. The others have to do without a label."""
+    """A place for each request that has one, the first requests first. The others have to do without a label."""
     taken: list[Box] = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     found: dict[str, Place] = {}
-    for wish in wishes:
-        for candidate in sorted(_around(), key=lambda one: wish.below and one.dy <= 0):
-            box = _box(wish, candidate)
+    for request in requests:
+        for candidate in sorted(_around(), key=lambda one: request.below and one.dy <= 0):
+            box = _box(request, candidate)
             inside = box[0] >= 0 and box[2] <= width and box[1] >= -4 and box[3] <= height
             if inside and not any(_overlap(box, other) for other in taken):
-                found[wish.key] = candidate
+                found[request.key] = candidate
                 taken.append(box)
                 break
     return found
@@ -81,10 +81,10 @@ def _around() -> list[Place]:
     ]
 
 
-def _box(wish: Wish, place: Place) -> Box:
-    long = CHAR * len(wish.text)
+def _box(request: LabelRequest, place: Place) -> Box:
+    long = CHAR * len(request.text)
     before = {"left": 0.0, "center": long / 2, "right": long}[place.align]
-    left, middle = wish.x + place.dx - before, wish.y + place.dy
+    left, middle = request.x + place.dx - before, request.y + place.dy
     return left, middle - LINE / 2, left + long, middle + LINE / 2
 
 

@@ -273,8 +273,8 @@ def test_the_plan_says_what_cannot_run_here_and_what_waits_for_it(tmp_path: Path
         + step("there", "write {out}/there x", "{out}/there", 7200, more='needs = ["no_such_package"]\n')
         + step("then", "write {out}/then x", "{out}/then", 7200, more='after = ["the*"]\n')
     )
-    plan = planned(tmp_path, toml)
-    shown = text.plan(plan, running.known(plan, tmp_path / "out"), 30)
+    every = planned(tmp_path, toml)
+    shown = text.listing(every, running.known(every, tmp_path / "out"), 30)
     assert "there  [cannot run here: no_such_package is not installed]" in shown
     assert "then  [cannot run here: the* cannot run: no_such_package is not installed]" in shown
     assert f"    zoo write {tmp_path}/out/here x" in shown
@@ -308,8 +308,8 @@ def real(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_real_commands_leave_results_a_table_and_a_page(zoo_command, real: Path) -> None:
-    plan = zoo_command("bench", "campaign", real, "--dry-run")
-    assert "0 of 4 steps are done" in plan.stdout
+    every = zoo_command("bench", "campaign", real, "--dry-run")
+    assert "0 of 4 steps are done" in every.stdout
     done = zoo_command("bench", "campaign", real, "--json")
     assert done.returncode == 0, done.stderr
     assert [one["status"] for one in json.loads(done.stdout)] == ["done"] * 4

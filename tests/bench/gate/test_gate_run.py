@@ -18,7 +18,7 @@ from bench.cli import app
 from bench.gate import arm as processes
 from bench.gate.child import turn
 from bench.gate.config import Benchmark, GateConfig, read_config
-from bench.gate.paired_differences import CALLS, FEWEST_ROUNDS, ROUNDS, SLOW_CALLS, Pace, take_turns
+from bench.gate.paired_differences import CALLS, FEWEST_ROUNDS, ROUNDS, SLOW_CALLS, PairSize, take_turns
 from bench.gate.receipt import read_receipt
 from bench.gate.run import run
 from tests.support.gates import edited, write_graph
@@ -54,17 +54,21 @@ def test_fresh_processes_take_turns_in_random_order_and_everything_is_kept(bundl
         assert len(pair.rounds) == ROUNDS
         assert {len(calls) for each in pair.rounds for calls in each.values()} == {entry.calls}
         assert {tuple(each) for each in pair.rounds} == {("baseline", "candidate"), ("candidate", "baseline")}
-        assert abs(pair.unit("time")) < 2
+        assert math.isfinite(pair.unit("time"))
         assert abs(pair.unit("memory")) < 0.2
     assert found.verdict == "inconclusive"
 
 
 def test_two_onnx_files_and_a_slowdown_that_is_really_there(tmp_path: Path) -> None:
-    """Ten times slower is more than any noise, even in one pair."""
+    """How much slower a machine makes it is not asserted: a test with a clock of its own says that it is ten times."""
     before, after = write_graph(tmp_path / "a.onnx"), write_graph(tmp_path / "b.onnx")
-    found = run(before, after, GateConfig(benchmarks=(Benchmark(threads=1),)), injected=9, pairs=1)
+    found = run(before, after, GateConfig(benchmarks=(Benchmark(threads=1),)), injected=9, pairs=2)
     (entry,) = found.entries
-    assert entry.pairs[0].unit("time") == pytest.approx(math.log(10), abs=0.5)
+    units = [pair.unit("time") for pair in entry.pairs]
+    assert min(units) > 0
+    (time,) = entry.measured
+    assert time.change == pytest.approx(math.expm1(sum(units) / 2))
+    assert time.low < time.change < time.high
     assert found.injected == 9
     parameters = next(check for check in entry.checks if check.name == "parameters")
     assert parameters.reason == "14 -> 14"  # the matrix, the bias and the axes
@@ -205,11 +209,11 @@ def test_a_clock_that_jumps_costs_the_round_and_not_the_run() -> None:
     def arm(calls: int) -> list[int]:
         return [-5 if state.random() < 0.02 else 1000 for _ in range(calls)]
 
-    rounds = take_turns({"baseline": arm, "candidate": arm}, Pace(calls=5, rounds=20), random.Random(1))
+    rounds = take_turns({"baseline": arm, "candidate": arm}, PairSize(calls=5, rounds=20), random.Random(1))
     assert len(rounds) == 20
     assert all(time > 0 for each in rounds for calls in each.values() for time in calls)
     with pytest.raises(ZooError, match="the clock of this machine jumps"):
-        take_turns({"baseline": lambda n: [0] * n}, Pace(calls=5, rounds=20), random.Random(1))
+        take_turns({"baseline": lambda n: [0] * n}, PairSize(calls=5, rounds=20), random.Random(1))
 
 
 def test_a_turn_discards_calls_until_the_other_threads_sleep_and_can_be_slowed_down() -> None:
@@ -225,15 +229,15 @@ def test_a_turn_discards_calls_until_the_other_threads_sleep_and_can_be_slowed_d
     assert times == [1_000] * 5
     assert len(calls) > 500  # a millisecond's worth, and the 5
     slowed = turn(calls.append, iter(range(10_000)), 5, injected=9.0, clock=clock)
-    assert min(slowed) >= 10_000
+    assert set(slowed) <= {10_000, 11_000, 12_000, 13_000}  # ten times, and the looks at the clock that it takes
     backwards = iter(range(10**9, 0, -1000))
     turn(lambda images: None, iter(range(100)), 5, injected=0.0, clock=lambda: next(backwards))  # it ends
 
 
 def test_slow_networks_get_fewer_calls_and_rounds() -> None:
-    assert Pace.of(1e6, 2) == Pace(CALLS, ROUNDS)
-    assert Pace.of(1e4, 2).calls == 300
-    assert Pace.of(1e9, 2) == Pace(SLOW_CALLS, FEWEST_ROUNDS)
+    assert PairSize.of(1e6, 2) == PairSize(CALLS, ROUNDS)
+    assert PairSize.of(1e4, 2).calls == 300
+    assert PairSize.of(1e9, 2) == PairSize(SLOW_CALLS, FEWEST_ROUNDS)
 
 
 def test_the_table_of_a_toml_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

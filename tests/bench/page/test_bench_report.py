@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.page import energy, gate, layers, roofline, rounds, sizes, spread, start, tradeoff, view
-from bench.page.charts.labels import Wish, place
+from bench.page.charts.labels import LabelRequest, place
 from bench.page.report import render, write_report
 from bench.results import Results, Row, Timing
 from bench.show.headline import headline, plain
@@ -92,12 +92,12 @@ def test_smaller_errors_stand_higher() -> None:
 
 def test_labels_cover_neither_points_nor_each_other() -> None:
     points = [(50.0, 50.0), (60.0, 50.0), (70.0, 50.0), (300.0, 20.0)]
-    wishes = [Wish(str(at), x, y, "a long label") for at, (x, y) in enumerate(points)]
-    found = place(wishes, points, 310, 100)
+    requests = [LabelRequest(str(at), x, y, "a long label") for at, (x, y) in enumerate(points)]
+    found = place(requests, points, 310, 100)
     assert found["0"].align == "center"  # 38 pixels on either side of 50 are inside the plot
     assert len({(where.dx, where.dy, where.align) for where in found.values()}) > 1
     assert found["3"].align == "right"  # there is no room on its right
-    assert place(wishes, points, 20, 20) == {}
+    assert place(requests, points, 20, 20) == {}
 
 
 def test_sizes_leave_out_controls_and_name_each_file_once() -> None:

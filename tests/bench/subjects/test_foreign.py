@@ -15,7 +15,7 @@ from bench.cases import Limits
 from bench.cli import app
 from bench.subjects.accuracy import evaluate
 from bench.subjects.opening import open_subject
-from bench.suite.case_list import plan
+from bench.suite.case_list import list_cases
 from bench.suite.choices import Choices
 from tests.support.tiny import GRAPH, LABELS, colour_folder
 from zoo.errors import EnvironmentProblem, InputError
@@ -44,7 +44,7 @@ def test_a_librarys_model_is_opened_as_its_library_feeds_it(weights, tmp_path):
     teachers = [f"timm:mobilenetv3_small_050={weights['timm']}"]
     peers = [f"torch-eager=torchvision:mobilenet_v3_small={weights['torchvision']}"]
     choices = Choices(batches=[1], evaluation=test, threads=1, peers=peers)
-    eager, peer = plan([], teachers, choices)
+    eager, peer = list_cases([], teachers, choices)
     assert (eager.name, eager.backend, eager.role) == ("mobilenetv3_small_050", "torch", "teacher")
     assert (peer.name, peer.backend, peer.role) == ("mobilenet_v3_small", "torch-eager", None)
     for case, cropped in ((eager, 256), (peer, 256)):
@@ -56,7 +56,7 @@ def test_a_librarys_model_is_opened_as_its_library_feeds_it(weights, tmp_path):
         assert subject.task.labels == sorted(LABELS)  # the order in which both libraries number folders
         assert evaluate(subject, test).images == 3
         words = shlex.split(case.command())
-        assert plan([], words[4:5] if case is eager else [], Choices(peers=[] if case is eager else words[4:5]))
+        assert list_cases([], words[4:5] if case is eager else [], Choices(peers=[] if case is eager else words[4:5]))
 
 
 def test_an_onnx_file_is_measured_and_its_command_measures_it_again(tmp_path):
@@ -65,7 +65,7 @@ def test_an_onnx_file_is_measured_and_its_command_measures_it_again(tmp_path):
     file = tmp_path / "colours.onnx"
     onnx.save(onnx.parser.parse_model(GRAPH), file)
     test = colour_folder(tmp_path / "test", labels=LABELS)
-    (case,) = plan([], [f"onnx:{file}"], Choices(batches=[2], threads=1, limits=BRIEF))
+    (case,) = list_cases([], [f"onnx:{file}"], Choices(batches=[2], threads=1, limits=BRIEF))
     assert case.command() == f"zoo bench run --teacher onnx:{file} --batch 2 --threads 1 --time-limit 0.05"
     (row,) = bench.run([case.model_copy(update={"evaluation": test})]).rows
     assert row.error is None

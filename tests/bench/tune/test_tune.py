@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 import zoo
-from bench.tune.candidates import Kind, Wish
+from bench.tune.candidates import Kind, Requirements
 from bench.tune.cli import app
 from bench.tune.judge import Entry, Standing, best, front
 from tests.support.tiny import colour_folder, tiny_bundle
@@ -105,10 +105,10 @@ def test_the_front_holds_what_is_faster_or_more_accurate_or_smaller():
         standing = Standing(1 - lost / 100, lost)
         return Entry(Kind(name, "fp32"), 1, 1, p50, 1000 / p50, True, memory, standing, why)
 
-    wish = Wish()
+    requirements = Requirements()
     fast, exact, small = entry("fast", 1, 0.4, 50), entry("exact", 2, 0.0, 60), entry("small", 3, 0.4, 10)
     beaten, out = entry("beaten", 2.5, 0.0, 60), entry("out", 0.5, 0.0, 5, why="too much")
     entries = [small, beaten, exact, out, fast]
-    assert best(entries, wish) is fast
-    assert front(entries, wish) == [fast, exact, small]
-    assert best([out], wish) is None
+    assert best(entries, requirements) is fast
+    assert front(entries, requirements) == [fast, exact, small]
+    assert best([out], requirements) is None
