@@ -114,8 +114,10 @@ def _inferred(model: Any) -> Index:
 
 def _products(graph: Index) -> Iterator[Product]:
     for node in graph.nodes:
+        if node.op_type not in WEIGHTED:
+            continue
         output, factor = _sides(graph, node.output[0]), _sides(graph, node.input[1])
-        if node.op_type not in WEIGHTED or output is None or factor is None:
+        if output is None or factor is None:
             continue
         factors = [graph.behind(name, *MOVES) for name in node.input[:2]]
         dequantised = all(graph.maker(name, "DequantizeLinear") is not None for name in factors)

@@ -52,14 +52,14 @@ def exported(tmp_path_factory):
     return network, path
 
 
-def graph(path, *, shape, kind=TensorProto.FLOAT, softmax=False, outputs=("scores",), inputs=1):
+def graph(path, *, shape, kind=TensorProto.FLOAT, last="Identity", outputs=("scores",), inputs=1):
     """A graph as others make them: channel means times a matrix, by another signature each time."""
     channels_first = shape[1] == 3
     nodes = [
         helper.make_node("Cast", ["picture"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["means"], keepdims=0),
         helper.make_node("MatMul", ["means", "weights"], ["product"]),
-        helper.make_node("Softmax" if softmax else "Identity", ["product"], [outputs[0]]),
+        helper.make_node(last, ["product"], [outputs[0]]),
         *(helper.make_node("Neg", ["product"], [name]) for name in outputs[1:]),
     ]
     constants = {"axes": np.array([2, 3] if channels_first else [1, 2]), "weights": WEIGHTS}
@@ -126,9 +126,18 @@ def test_one_of_several_outputs_is_named(tmp_path):
 def test_probabilities_become_logits(tmp_path, capsys):
     images = pictures_of(4, 8)
     logits = ask(graph(tmp_path / "plain.onnx", shape=["n", 3, 8, 8]), images)
-    found = ask(graph(tmp_path / "soft.onnx", shape=["n", 3, 8, 8], softmax=True), images)
+    found = ask(graph(tmp_path / "soft.onnx", shape=["n", 3, 8, 8], last="Softmax"), images)
     torch.testing.assert_close(found, F.log_softmax(logits, dim=1), rtol=1e-4, atol=1e-4)
     assert "answers with probabilities" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("last", ["Sigmoid", "LogSoftmax"])
+def test_losses_see_the_logits_of_a_graph_that_ends_in_scores(tmp_path, last):
+    images = pictures_of(4, 8)
+    logits = ask(graph(tmp_path / "plain.onnx", shape=["n", 3, 8, 8]), images)
+    found = ask(graph(tmp_path / "scores.onnx", shape=["n", 3, 8, 8], last=last), images)
+    expected = logits if last == "Sigmoid" else F.log_softmax(logits, dim=1)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_fingerprint_belongs_to_file_output_and_normalisation(tmp_path):
