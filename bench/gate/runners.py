@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +17,14 @@ from zoo.bundle.bundle import MANIFEST
 from zoo.bundle.manifest import Precision
 from zoo.engines import Bundle
 from zoo.engines.registry import backend_class
-from zoo.errors import InputError, first_line
+from zoo.errors import InputError
+from zoo.graphs.foreign import open_signature
+from zoo.graphs.signature import Signature
+from zoo.graphs.structure import files_of, parameters
 
 Kind = Literal["bundle", "onnx", "results"]
 Feed = dict[str, np.ndarray]
-NUMBERS: dict[str, type[np.generic]] = {
-    "tensor(uint8)": np.uint8,
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-}
+FORMATS = {"uint8", "float16", "float32", "float64"}
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,8 @@ class BundleRunner:
 
     def feed(self, batch: int) -> Feed:
         """Pictures that look like photographs, and the bundle's own self-test."""
-        face = self.bundle.manifest.input
-        return _named(random_batches(batch, face.height, face.width)) | {CHECK: self.bundle.selftest()["image"]}
+        image = self.bundle.manifest.input
+        return _named(random_batches(batch, image.height, image.width)) | {CHECK: self.bundle.selftest()["image"]}
 
 
 @dataclass(frozen=True)
@@ -92,31 +89,15 @@ class OnnxRunner:
     path: Path
 
     @cached_property
-    def face(self) -> tuple[str, list[int | str], str]:
-        """Name, shape and type of the input."""
-        if not self.path.is_file():
-            raise InputError(f"no such ONNX file: {self.path}")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # only the face matters
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library raises a dozen types of its own, all meaning "not a graph"
-            line = first_line(error)
-            raise InputError(f"{self.path} is not an ONNX graph that can be run: {line}") from None
-        inputs = session.get_inputs()
-        if len(inputs) != 1:
-            raise InputError(f"{self.path} has {len(inputs)} inputs, and the gate feeds graphs with one")
-        return inputs[0].name, list(inputs[0].shape), inputs[0].type
+    def signature(self) -> Signature:
+        """What goes in and out; the file is opened for it once."""
+        return open_signature(self.path)
 
     def facts(self, benchmark: Benchmark) -> Facts:
         """Counted in the file; the weights may lie beside it."""
         self._sizes(benchmark.batch)
-        beside = [Path(f"{self.path}{suffix}") for suffix in (".data", "_data")]
-        files = [self.path, *(path for path in beside if path.is_file())]
-        return Facts(sum(file.stat().st_size for file in files), self._parameters(), None)
+        size = sum(file.stat().st_size for file in files_of(self.path))
+        return Facts(size, parameters(self.path), None)
 
     def feed(self, batch: int) -> Feed:
         """Pictures where it takes pixels, otherwise normal noise; always the same."""
@@ -130,24 +111,15 @@ class OnnxRunner:
 
     def _sizes(self, batch: int) -> tuple[type[np.generic], list[int]]:
         """The input's type and its sizes without the batch; `InputError` when it cannot be fed batches of `batch`."""
-        _, shape, kind = self.face
-        numbers = NUMBERS.get(kind)
-        rest = [size for size in shape[1:] if isinstance(size, int)]
-        if numbers is None or not shape or len(rest) != len(shape) - 1:
+        taken = self.signature.input
+        shape = taken.shape or ()
+        rest = [size for size in shape[1:] if size is not None]
+        if taken.dtype not in FORMATS or not shape or len(rest) != len(shape) - 1:
             needed = "uint8 or float, every size but the batch fixed"
-            raise InputError(f"{self.path} takes {kind} {shape}, and {needed}, is needed")
-        if isinstance(shape[0], int) and shape[0] != batch:
-            raise InputError(f"{self.path} takes batches of {shape[0]} only, not of {batch}")
-        return numbers, rest
-
-    def _parameters(self) -> int | None:
-        """How many numbers the initializers hold; None where the onnx package is missing."""
-        if importlib.util.find_spec("onnx") is None:
-            return None
-        import onnx
-
-        graph = onnx.load(self.path, load_external_data=False).graph
-        return sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer)
+            raise InputError(f"{self.path} takes {taken}, and {needed}, is needed")
+        if self.signature.batch not in (None, batch):
+            raise InputError(f"{self.path} takes batches of {self.signature.batch} only, not of {batch}")
+        return np.dtype(taken.dtype).type, rest
 
 
 def _named(arrays: list[np.ndarray]) -> Feed:
@@ -174,8 +146,9 @@ def open_runners(baseline: Path, candidate: Path, config: GateConfig) -> tuple[R
         return theirs, ours
     if kinds == {"onnx"}:
         before, after = OnnxRunner(baseline), OnnxRunner(candidate)
-        if before.face[1:] != after.face[1:]:
-            shown = " and ".join(f"{runner.path} takes {runner.face[2]} {runner.face[1]}" for runner in (before, after))
+        taken = [runner.signature.input for runner in (before, after)]
+        if len({(each.dtype, each.shape) for each in taken}) > 1:
+            shown = " and ".join(f"{runner.path} takes {runner.signature.input}" for runner in (before, after))
             raise InputError(f"{shown}: they cannot be fed the same")
         if config.answers == "accuracy":
             raise InputError("an ONNX file states no accuracy: answers = 'accuracy' is for bundles and results")
@@ -191,8 +164,8 @@ def _same_bundles(baseline: BundleRunner, candidate: BundleRunner, config: GateC
         raise InputError(
             f"{baseline.path} and {candidate.path} have different labels: they do not answer the same question"
         )
-    same_face = (before.input.height, before.input.width) == (after.input.height, after.input.width)
-    if config.answers == "same" and not same_face:
+    same_size = (before.input.height, before.input.width) == (after.input.height, after.input.width)
+    if config.answers == "same" and not same_size:
         raise InputError(
             f"{baseline.path} and {candidate.path} see pictures of different sizes, so that their answers cannot be "
             "compared: set answers = 'accuracy'"

@@ -9,7 +9,10 @@ from bench.cases import Case
 from bench.results import EngineFacts
 from bench.subjects.subject import Subject, predictor, preprocess_many
 from zoo.data.class_folders import class_names, layout
-from zoo.errors import InputError, need
+from zoo.errors import InputError
+from zoo.graphs.foreign import ForeignGraph, file_and_output
+from zoo.graphs.structure import files_of
+from zoo.models.library import MEAN, STD
 from zoo.preprocess import Preprocessing
 from zoo.tasks.classification import Classification
 
@@ -32,17 +35,22 @@ def open_graph(case: Case) -> Subject:
     """A classifier in an ONNX file on ONNX Runtime. One that takes floats is fed ImageNet's normalisation: a graph
     that learned with another one is packed as a bundle, which knows its own.
     """
-    need("torch", extra="train", purpose="measuring somebody's ONNX file")
-    from zoo.learn.teachers.onnx import Graph, files_of, parts
-    from zoo.models.library import MEAN, STD
-
-    path, output = parts(str(case.subject))
-    graph = Graph(path, output, MEAN, STD, None, case.device, case.threads)
-    preprocessing = Preprocessing.square(graph.size)
+    path, output = file_and_output(str(case.subject))
+    graph = ForeignGraph(
+        path,
+        output=output,
+        mean=MEAN,
+        std=STD,
+        device=case.device,
+        threads=case.threads,
+        option="zoo export --size",
+    )
+    side = graph.signature.side(None, "zoo export --size")
+    preprocessing = Preprocessing.square(side)
     labels = _folders(case.evaluation)
     if labels and len(labels) != graph.outputs:
         raise InputError(f"{path} has {graph.outputs} outputs, and {case.evaluation} has {len(labels)} folders")
-    task = Classification(labels or [str(number) for number in range(graph.outputs)], graph.size)
+    task = Classification(labels or [str(number) for number in range(graph.outputs)], side)
     return Subject(
         answer=graph,
         recognise=predictor(graph, task, preprocessing),

@@ -258,7 +258,7 @@ def test_old_pairs_become_images_and_tags(zoo_command, tmp_path, images, answers
 @pytest.mark.parametrize(
     ("pair", "complaint"),
     [
-        ((X, Y[:3]), "as many answers as images"),
+        ((X, Y[:3]), "as many labels as images"),
         ((X.astype(float) - 100, Y), "numbers from -100 to"),
         ((X, Y + 3), "neither scores from 0 to 1"),
         ((X[..., :2], Y), "has the shape"),

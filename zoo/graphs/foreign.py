@@ -1,115 +1,140 @@
-"""Reading an ONNX file that somebody else wrote: refused with one line where it cannot be trusted or used."""
+"""Somebody else's ONNX file: uint8 pictures in, logits out, by ONNX Runtime alone; neither torch nor onnx is needed.
+
+Everything that reads such a file reads it here or with the parts that this is made of. `Signature` says what goes in
+and out, `ending` what its last operator is and how its output becomes logits, `onnx_file.read_graph` opens a file that
+is to be converted. Used by teachers (`onnx:PATH`), `zoo label`, `zoo export FILE.onnx`, the gate and the bench:
+
+    graph = ForeignGraph(Path("theirs.onnx"), mean=MEAN, std=STD)
+    graph.height, graph.width, graph.outputs  # what it sees, and how many numbers it says of a picture
+    logits = graph(images)                    # uint8 [N, height, width, 3] -> float32 [N, outputs]
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import onnx
-from google.protobuf.message import DecodeError
-from onnx import TensorProto
+import numpy as np
+import numpy.typing as npt
 
-from zoo.errors import InputError, first_line, nearest
-from zoo.graphs.model import opset, weights
-from zoo.graphs.work import WEIGHTED
+from zoo.engines.cuda import gpu_number
+from zoo.engines.onnxruntime.session import CPU, CUDA, library, open_session, session_options
+from zoo.errors import InputError, first_line
+from zoo.graphs.ending import are_probabilities, last_operator, to_logits
+from zoo.graphs.index import Index
+from zoo.graphs.signature import Signature
+from zoo.graphs.structure import read_structure
+from zoo.machine import cores
+from zoo.preprocess import Pixels
+from zoo.progress import note
 
-LARGEST = 2**31 - 1  # protobuf's own limit; whatever is above keeps its weights in another file
-OLDEST = 13  # the first operator set with a scale for each channel
-INPUTS = {TensorProto.FLOAT, TensorProto.UINT8}
+SAID = {
+    "softmax": "answers with probabilities: their logarithms are taken as logits",
+    "sigmoid": "ends in a sigmoid: its inverse is taken as logits",
+}
 
 
-@dataclass(frozen=True)
-class Face:
-    """How a graph takes its images: `name`, numbers (an ONNX type), whether channels come first, and the side in
-    pixels, None where it is free.
+class ForeignGraph:
+    """A graph with one input [N, 3, height, width] or [N, height, width, 3], RGB, uint8 or normalised float, of any
+    batch or a fixed one, and an output [N, outputs]. Several threads may call it at the same time.
     """
 
-    name: str
-    numbers: int
-    channels_first: bool
-    side: int | None
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        output: str = "",
+        size: int | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        option: str = "--size",
+    ) -> None:
+        """Open a file, and ask it about two pictures of noise.
+
+        `output`: one of several. `mean`, `std`: of the channels scaled to 0..1, for a graph that takes floats. `size`:
+        the side of the pictures where the graph leaves that free; `option` is how a person can say it, for messages.
+        `InputError` when the file is no such graph, `EnvironmentProblem` when the device is not there.
+        """
+        self.path, self.device, self.threads = path, device, threads or cores()
+        number, options = gpu_number(device), session_options(self.threads)
+        if number is None and device != "cpu":
+            raise InputError(f"onnxruntime has no device '{device}'; there are: cpu, cuda, cuda:1 and so on")
+        if number is not None:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        self._provider, settings = (CPU, {}) if number is None else (CUDA, {"device_id": str(number)})
+        self._session = open_session(path, options, self._provider, settings)
+        self.signature = Signature.of_session(self._session, path)
+        self._output = self.signature.output(output, f"{path}#OUTPUT").name
+        self.signature.check_picture()
+        self.height, self.width = self.signature.height_and_width(size, option)
+        self._mean, self._std = mean, std
+        self.ending = last_operator(Index(read_structure(path)), self._output).ending
+        self.outputs = self._try_out()
+
+    def __call__(self, images: Pixels) -> npt.NDArray[np.float32]:
+        """Logits float32 [N, outputs] of uint8 [N, height, width, 3]."""
+        return to_logits(self._answer(images), self.ending)
+
+    def run(self, fed: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What the graph itself takes -> what it says, in one call."""
+        answer: npt.NDArray[Any] = self._session.run([self._output], {self.signature.input.name: fed})[0]
+        return answer
+
+    def versions(self) -> dict[str, str]:
+        """The library's version and the provider in use."""
+        return {"onnxruntime": library().__version__, "provider": self._provider}
+
+    def _answer(self, images: Pixels) -> npt.NDArray[Any]:
+        """What the graph itself says. A fixed batch is filled up with the last picture."""
+        step = self.signature.batch or len(images)
+        parts = []
+        for start in range(0, len(images), step):
+            part = images[start : start + step]
+            filled = np.concatenate([part, np.repeat(part[-1:], step - len(part), axis=0)])
+            parts.append(self.run(self.signature.fed(filled, self._mean, self._std))[: len(part)])
+        return np.concatenate(parts)
+
+    def _try_out(self) -> int:
+        """How many outputs there are; and whether they are probabilities that no Softmax made: two pictures show it."""
+        noise = np.random.default_rng(0).integers(256, size=(2, self.height, self.width, 3), dtype=np.uint8)
+        try:
+            answer = self._answer(noise)
+        except Exception as error:  # the library raises a dozen types of its own
+            size = self.height if self.height == self.width else f"{self.height} x {self.width}"
+            raise InputError(f"{self.path} cannot answer pictures of {size} pixels: {first_line(error)}") from None
+        if answer.ndim != 2 or len(answer) != 2:
+            shape = ", ".join(map(str, answer.shape[1:]))
+            raise InputError(f"{self.path}: the output '{self._output}' is [N, {shape}], and [N, outputs] is needed")
+        if self.ending == "none" and are_probabilities(answer):
+            self.ending = "softmax"
+        if self.ending in SAID:
+            note(f"{self.path} {SAID[self.ending]}")
+        return int(answer.shape[1])
 
 
-def read_graph(path: Path) -> onnx.ModelProto:
-    """The graph in a file. Its size is looked at first, its weights must be inside, and it must be consistent."""
+def file_and_output(place: str) -> tuple[Path, str]:
+    """`FILE` or `FILE#OUTPUT` as a path that exists and the name of an output, or none."""
+    name, _, output = (place, "", "") if Path(place).is_file() else place.partition("#")
+    path = Path(name)
     if not path.is_file():
         raise InputError(f"no such ONNX file: {path}")
-    size = path.stat().st_size
-    if size == 0:
-        raise InputError(f"{path} is empty")
-    if size > LARGEST:
-        raise InputError(f"{path} has {size:,} bytes: an ONNX file with its weights inside ends at {LARGEST:,}")
+    return path, output
+
+
+def open_signature(path: Path) -> Signature:
+    """The signature of any graph with one input that ONNX Runtime can run; `InputError` of any other file."""
+    if not path.is_file():
+        raise InputError(f"no such ONNX file: {path}")
+    options = library().SessionOptions()
+    options.graph_optimization_level = library().GraphOptimizationLevel.ORT_DISABLE_ALL  # only the signature matters
+    options.log_severity_level = 4
     try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError:
-        raise InputError(f"{path} is no ONNX file, or a damaged one") from None
-    if not model.graph.node or not model.opset_import:
-        raise InputError(f"{path} is no ONNX file, or a damaged one: it has no operators")
-    outside = next((tensor for tensor in _tensors(model.graph) if tensor.data_location == TensorProto.EXTERNAL), None)
-    if outside is not None:
-        where = next((entry.value for entry in outside.external_data if entry.key == "location"), "another file")
-        raise InputError(
-            f"{path} keeps its weights in {where}: save it as one file, "
-            "onnx.save(onnx.load(FILE), OTHER, save_as_external_data=False)"
-        )
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise InputError(f"{path} contradicts itself: {first_line(error)}") from None
-    _refuse_low_precision(model, path)
-    return model
-
-
-def face_of(model: onnx.ModelProto, path: Path) -> Face:
-    """The one input: [N, 3, side, side] or [N, side, side, 3], uint8 or float32."""
-    stored = {tensor.name for tensor in model.graph.initializer}
-    faces = [face for face in model.graph.input if face.name not in stored]
-    if len(faces) != 1:
-        raise InputError(f"{path} has {len(faces)} inputs ({', '.join(f.name for f in faces)}), not one picture")
-    kind = faces[0].type.tensor_type
-    shape = [side.dim_value if side.HasField("dim_value") else None for side in kind.shape.dim]
-    shown = f"{TensorProto.DataType.Name(kind.elem_type).lower()} {[side or '?' for side in shape]}"
-    if kind.elem_type not in INPUTS or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-        needed = "uint8 or float32 [N, 3, side, side] or [N, side, side, 3]"
-        raise InputError(f"{path} takes {shown}, and {needed} is needed")
-    first = shape[1] == 3
-    sides = {side for side in (shape[2:] if first else shape[1:3]) if side is not None}
-    if len(sides) > 1:
-        raise InputError(f"{path} takes {shown}: bundles see squares")
-    return Face(faces[0].name, kind.elem_type, first, sides.pop() if sides else None)
-
-
-def output_of(model: onnx.ModelProto, wanted: str, path: Path) -> str:
-    """The output of that name, or the only one. Any tensor of the graph may be named."""
-    names = [output.name for output in model.graph.output]
-    inner = {name for node in model.graph.node for name in node.output}
-    if wanted and wanted not in inner:
-        raise InputError(f"{path} has no output '{wanted}'; it has: {', '.join(names)}{nearest(wanted, inner)}")
-    if not wanted and (len(names) != 1 or names[0] not in inner):
-        raise InputError(f"{path} has {len(names)} outputs; choose one with --output: {', '.join(names)}")
-    return wanted or names[0]
-
-
-def _refuse_low_precision(model: onnx.ModelProto, path: Path) -> None:
-    quantised = next((node.op_type for node in model.graph.node if "Quantize" in node.op_type), None)
-    halves = [tensor for tensor in weights(model).values() if tensor.data_type == TensorProto.FLOAT16]
-    if quantised or halves:
-        what = f"is quantised already ({quantised})" if quantised else "is in fp16 already"
-        raise InputError(f"{path} {what}: give the fp32 graph that it was made from")
-    if not any(node.op_type in WEIGHTED for node in model.graph.node):
-        raise InputError(f"{path} holds no network: it has no Conv, Gemm or MatMul")
-    if opset(model) < 7:
-        raise InputError(f"{path} is of opset {opset(model)}, which is too old to be converted: export it again")
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    """Every stored tensor, inside operators and branches as well."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _tensors(inner)
+        session = library().InferenceSession(str(path), options, providers=[CPU])
+    except Exception as error:  # the library raises a dozen types of its own, all meaning "not a graph"
+        raise InputError(f"{path} is not an ONNX graph that can be run: {first_line(error)}") from None
+    return Signature.of_session(session, path)

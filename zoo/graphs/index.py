@@ -1,107 +1,101 @@
-"""A Q/DQ graph as the rewrite reads it: who makes a tensor, who reads it, what is stored, which tensors are levels."""
+"""The nodes and tensors of a graph by name: which node makes a tensor, how often it is read, whether it is stored."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
-import onnx
+
+if TYPE_CHECKING:
+    import onnx
 
 Array = npt.NDArray[Any]
+UNKNOWN = 0  # TensorProto.UNDEFINED
 
 
-@dataclass(frozen=True)
-class Levels:
-    """A uint8 tensor that stands for numbers: level q for `(q - zero) * scale`."""
+class Index:
+    """A model with indices, as it was when they were made: after a change to its nodes another one is needed.
 
-    tensor: str
-    scale: float
-    zero: int
+    `infer`: have ONNX infer the types and shapes of all tensors. Otherwise known are those that the model states. A
+    model that `zoo.graphs.structure` read will do where only nodes are asked for.
+    """
 
-
-class Graph:
-    """A model with indices. It is never changed."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, *, infer: bool = False) -> None:
         self.model = model
         graph = model.graph
         self.nodes = list(graph.node)
-        self.made = {name: node for node in self.nodes for name in node.output if name}
-        self.place = {name: place for place, node in enumerate(self.nodes) for name in node.output}
         self.outputs = {output.name for output in graph.output}
-        self._readers: dict[str, int] = {}
-        for node in self.nodes:
-            for name in reads(node):
-                self._readers[name] = self._readers.get(name, 0) + 1
+        self._makers = {name: node for node in self.nodes for name in node.output if name}
+        self._places = {name: place for place, node in enumerate(self.nodes) for name in node.output if name}
+        self._readers = Counter(name for node in self.nodes for name in reads(node))
         self._stored = {tensor.name: tensor for tensor in graph.initializer}
         for node in self.nodes:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
                 self._stored[node.output[0]] = node.attribute[0].t
-        self.inputs = {info.name for info in graph.input} - self._stored.keys()
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        infos = [*inferred.value_info, *inferred.input, *inferred.output]
-        self._types = {info.name: info.type.tensor_type for info in infos}
+        self.inputs = {info.name for info in graph.input} - self._stored.keys()  # IR 3 lists weights as inputs, too
+        if infer:
+            from onnx.shape_inference import infer_shapes
 
-    def stored(self, name: str) -> Array | None:
-        """The numbers of a tensor that is part of the file."""
-        tensor = self._stored.get(name)
-        return None if tensor is None else onnx.numpy_helper.to_array(tensor)
+            graph = infer_shapes(model).graph
+        self._infos = {info.name: info for info in (*graph.value_info, *graph.input, *graph.output)}
 
-    def is_stored(self, name: str) -> bool:
-        """Whether a tensor is part of the file."""
-        return name in self._stored
+    def maker(self, name: str, *kinds: str) -> onnx.NodeProto | None:
+        """The node that makes a tensor, if it is of one of these kinds; of any kind if none is given."""
+        node = self._makers.get(name)
+        return node if node is not None and (not kinds or node.op_type in kinds) else None
 
-    def is_uint8(self, name: str) -> bool:
-        """Whether a tensor is known to be of that type."""
-        return name in self._types and self._types[name].elem_type == onnx.TensorProto.UINT8
+    def place(self, name: str) -> int:
+        """The position, in the model's order, of the node that makes a tensor."""
+        return self._places[name]
 
-    def shape(self, name: str) -> list[Any] | None:
-        """A tensor's sides: numbers, and None where a side is open; None for a tensor of unknown rank."""
-        kind = self._types.get(name)
-        if kind is None or not kind.HasField("shape"):
-            return None
-        return [side.dim_value if side.HasField("dim_value") else None for side in kind.shape.dim]
+    def behind(self, name: str, *kinds: str) -> str:
+        """Where the chain of nodes of these kinds that ends in `name` begins, along their first inputs; else `name`."""
+        while kinds and (node := self.maker(name, *kinds)) is not None:
+            name = node.input[0]
+        return name
 
     def read_once(self, name: str) -> bool:
         """Whether exactly one node reads a tensor, once, and nobody outside the graph does."""
-        return self._readers.get(name) == 1 and name not in self.outputs
+        return self._readers[name] == 1 and name not in self.outputs
 
-    def maker(self, name: str, *kinds: str) -> onnx.NodeProto | None:
-        """The node that makes a tensor, if it is of one of these kinds."""
-        node = self.made.get(name)
-        return node if node is not None and node.op_type in kinds else None
+    def is_stored(self, name: str) -> bool:
+        """Whether a tensor's numbers are part of the file."""
+        return name in self._stored
 
-    def levels(self, name: str) -> Levels | None:
-        """What a float tensor is the dequantised form of: the levels of an activation, one scale for all of them."""
-        node = self.maker(name, "DequantizeLinear")
-        if node is None or self.is_stored(node.input[0]) or not self.is_uint8(node.input[0]):
+    def tensor(self, name: str) -> onnx.TensorProto | None:
+        """A stored tensor as it is in the file."""
+        return self._stored.get(name)
+
+    def stored(self, name: str) -> Array | None:
+        """The numbers of a stored tensor."""
+        from onnx import numpy_helper
+
+        tensor = self._stored.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def type_of(self, name: str) -> int:
+        """A tensor's number format, one of `onnx.TensorProto`'s; `UNKNOWN` where nothing states it."""
+        if name in self._stored:
+            return int(self._stored[name].data_type)
+        return int(self._infos[name].type.tensor_type.elem_type) if name in self._infos else UNKNOWN
+
+    def shape(self, name: str) -> list[int | None] | None:
+        """A tensor's sides: numbers, and None where a side is open; None for a tensor of unknown rank."""
+        if name in self._stored:
+            return list(self._stored[name].dims)
+        info = self._infos.get(name)
+        if info is None or not info.type.tensor_type.HasField("shape"):
             return None
-        return self._scaled(node, node.input[0])
-
-    def target(self, quantiser: onnx.NodeProto) -> Levels | None:
-        """The levels that a QuantizeLinear makes."""
-        return self._scaled(quantiser, quantiser.output[0]) if self.is_uint8(quantiser.output[0]) else None
-
-    def _scaled(self, node: onnx.NodeProto, tensor: str) -> Levels | None:
-        scale = self.stored(node.input[1])
-        zero = self.stored(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros((), np.uint8)
-        if scale is None or zero is None or scale.size != 1 or zero.size != 1:
-            return None
-        return Levels(tensor, float(scale.item()), int(zero.item()))
-
-
-def to_bytes(model: onnx.ModelProto) -> bytes:
-    """A file's content, the same for the same model. As export/packing/onnx.py, but without torch."""
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+        return [side.dim_value if side.HasField("dim_value") else None for side in info.type.tensor_type.shape.dim]
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """A node's attributes as Python's numbers, lists and bytes."""
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    from onnx import helper
+
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def reads(node: onnx.NodeProto) -> Iterator[str]:
@@ -111,3 +105,15 @@ def reads(node: onnx.NodeProto) -> Iterator[str]:
         for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
             for each in inner.node:
                 yield from reads(each)
+
+
+def drop_unread(model: onnx.ModelProto, *kinds: str) -> None:
+    """Remove the nodes of these kinds whose outputs nothing reads, and those that only they had read, and so on."""
+    graph = model.graph
+    while True:
+        read = {name for node in graph.node for name in reads(node)} | {output.name for output in graph.output}
+        unread = [node for node in graph.node if node.op_type in kinds and not read & set(node.output)]
+        if not unread:
+            return
+        for node in unread:
+            graph.node.remove(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 
+from zoo.graphs.index import Index
 from zoo.graphs.work import WEIGHTED
 
 
@@ -19,10 +20,9 @@ def count(model: onnx.ModelProto, *types: str) -> int:
 
 def weights(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     """The stored weight of every Conv, Gemm and MatMul node, by the node's name; behind a DequantizeLinear or not."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    source = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    heavy = [node for node in model.graph.node if node.op_type in WEIGHTED]
-    found = {node.name: stored.get(source.get(node.input[1], node.input[1])) for node in heavy}
+    graph = Index(model)
+    heavy = [node for node in graph.nodes if node.op_type in WEIGHTED]
+    found = {node.name: graph.tensor(graph.behind(node.input[1], "DequantizeLinear")) for node in heavy}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 

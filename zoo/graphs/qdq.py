@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import onnx
 
+from zoo.graphs.index import Index, drop_unread, reads
+
 ACTIVATIONS = frozenset({"Clip", "Relu"})
 LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Add"})  # Add: a residual block ends in one
 
@@ -23,18 +25,9 @@ def join(model: onnx.ModelProto) -> None:
     """Let every stranded activation read its layer itself, and drop the quantisers that nothing reads any more."""
     for activation, layer_output in list(_separated(model)):
         activation.input[0] = layer_output
+    drop_unread(model, "QuantizeLinear", "DequantizeLinear")
     graph = model.graph
-    while True:
-        read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-        unread = [
-            node
-            for node in graph.node
-            if node.op_type in {"QuantizeLinear", "DequantizeLinear"} and not read & set(node.output)
-        ]
-        if not unread:
-            break
-        for node in unread:
-            graph.node.remove(node)
+    read = {name for node in graph.node for name in reads(node)} | {output.name for output in graph.output}
     unused = [tensor for tensor in graph.initializer if tensor.name not in read]
     for tensor in unused:
         graph.initializer.remove(tensor)
@@ -42,16 +35,11 @@ def join(model: onnx.ModelProto) -> None:
 
 def _separated(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
     """Activations behind a Q/DQ pair, each with the output of the layer in front of the pair."""
-    made = {name: node for node in model.graph.node for name in node.output}
-    for node in model.graph.node:
+    graph = Index(model)
+    for node in graph.nodes:
         if node.op_type not in ACTIVATIONS:
             continue
-        dequantised = made.get(node.input[0])
-        if dequantised is None or dequantised.op_type != "DequantizeLinear":
-            continue
-        quantised = made.get(dequantised.input[0])
-        if quantised is None or quantised.op_type != "QuantizeLinear":
-            continue
-        layer = made.get(quantised.input[0])
-        if layer is not None and layer.op_type in LAYERS:
+        dequantised = graph.maker(node.input[0], "DequantizeLinear")
+        quantised = dequantised and graph.maker(dequantised.input[0], "QuantizeLinear")
+        if quantised and graph.maker(quantised.input[0], *LAYERS):
             yield node, quantised.input[0]

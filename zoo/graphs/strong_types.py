@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto
 
 from zoo.errors import first_line
+from zoo.graphs.index import UNKNOWN, Index
 
 # The parser's own list (onnx-tensorrt, docs/operators.md, 8.5), and what later versions added for image networks.
 _LISTED = """
@@ -41,34 +42,27 @@ def problems(model: onnx.ModelProto) -> list[str]:
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
         return [f"types do not fit: {first_line(error)}"]
-    types = _types(inferred)
-    stored = {tensor.name: tensor for tensor in inferred.graph.initializer}
+    graph = Index(inferred)
     versions = {entry.domain or "ai.onnx": entry.version for entry in inferred.opset_import}
     found = []
-    for node in inferred.graph.node:
+    for node in graph.nodes:
         title = f"{node.op_type} '{node.name}'"
         if node.domain not in STANDARD:
             found.append(f"{title}: operators of the domain {node.domain} are no part of ONNX")
         elif node.op_type not in SUPPORTED:
             found.append(f"{title}: the operator is not supported")
         else:
-            found += [f"{title}: {line}" for line in _mixed(node, types, versions["ai.onnx"])]
-            found += [f"{title}: {line}" for line in _quantisation(node, types, stored)]
-            found += [f"{title}: {line}" for line in _narrow(node, types)]
+            found += [f"{title}: {line}" for line in _mixed(node, graph, versions["ai.onnx"])]
+            found += [f"{title}: {line}" for line in _quantisation(node, graph)]
+            found += [f"{title}: {line}" for line in _narrow(node, graph)]
     return found
-
-
-def _types(model: onnx.ModelProto) -> dict[str, int]:
-    graph = model.graph
-    named = {info.name: info.type.tensor_type.elem_type for info in (*graph.value_info, *graph.input, *graph.output)}
-    return named | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
 def _word(kind: int) -> str:
     return TensorProto.DataType.Name(kind).lower() if kind else "of an unknown type"
 
 
-def _mixed(node: onnx.NodeProto, types: dict[str, int], version: int) -> Iterator[str]:
+def _mixed(node: onnx.NodeProto, graph: Index, version: int) -> Iterator[str]:
     """Operands that the operator's definition says are of one type, and that are not."""
     schema = onnx.defs.get_schema(node.op_type, version, "")
     together: dict[str, dict[str, int]] = {}
@@ -76,31 +70,31 @@ def _mixed(node: onnx.NodeProto, types: dict[str, int], version: int) -> Iterato
         for number, name in enumerate(actuals):
             formal = formals[min(number, len(formals) - 1)]
             if name and formal.is_homogeneous:
-                together.setdefault(formal.type_str, {})[name] = types.get(name, TensorProto.UNDEFINED)
+                together.setdefault(formal.type_str, {})[name] = graph.type_of(name)
     for operands in together.values():
         kinds = {_word(kind) for kind in operands.values()}
         if len(kinds) > 1:
             yield f"mixed operand types: {', '.join(f'{name} {_word(kind)}' for name, kind in operands.items())}"
 
 
-def _quantisation(node: onnx.NodeProto, types: dict[str, int], stored: dict[str, TensorProto]) -> Iterator[str]:
+def _quantisation(node: onnx.NodeProto, graph: Index) -> Iterator[str]:
     if node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
         return
-    kind = types.get(node.output[0] if node.op_type == "QuantizeLinear" else node.input[0], TensorProto.UNDEFINED)
+    kind = graph.type_of(node.output[0] if node.op_type == "QuantizeLinear" else node.input[0])
     if kind != TensorProto.INT8:
         yield f"quantised numbers must be int8, not {_word(kind)}"
-    if node.input[1] not in stored:
+    if not graph.is_stored(node.input[1]):
         yield "the scale must be a constant"
-    zero = stored.get(node.input[2]) if len(node.input) > 2 else None
-    if zero is not None and onnx.numpy_helper.to_array(zero).any():
+    zero = graph.stored(node.input[2]) if len(node.input) > 2 else None
+    if zero is not None and zero.any():
         yield "the zero point must be 0"
 
 
-def _narrow(node: onnx.NodeProto, types: dict[str, int]) -> Iterator[str]:
+def _narrow(node: onnx.NodeProto, graph: Index) -> Iterator[str]:
     """Types that TensorRT does not compute in: uint8 is for inputs and outputs alone, cast at once."""
     for name in (*node.input, *node.output):
-        kind = types.get(name, TensorProto.UNDEFINED)
-        if name and kind == TensorProto.UNDEFINED:
+        kind = graph.type_of(name)
+        if name and kind == UNKNOWN:
             yield f"the type of {name} is not known"
         if kind in UNKNOWN_TYPES:
             yield f"{name} is {_word(kind)}"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import missing_package
+from zoo.graphs.index import Index
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})  # the operators that do a network's arithmetic
 # What changes a tensor's form and none of its numbers: a weight is looked for behind them.
@@ -79,8 +80,7 @@ def work(model: Any) -> Work:
     stored: Counter[str] = Counter()
     for number_format, size in weights.values():
         stored[number_format] += size
-    names = {tensor.name for tensor in inferred.initializer}  # older graphs list them among the inputs, too
-    ends = sum(_bytes(info) for info in (*inferred.input, *inferred.output) if info.name not in names)
+    ends = sum(_bytes(inferred, name) for name in (*inferred.inputs, *inferred.outputs))
     return Work(dict(operations), dict(stored), ends)
 
 
@@ -89,7 +89,7 @@ def products(model: Any) -> list[Product]:
     return list(_products(_inferred(model)))
 
 
-def _inferred(model: Any) -> Any:
+def _inferred(model: Any) -> Index:
     """The graph with every shape that can be known, for a batch of one, and without the numbers of its weights."""
     import onnx
 
@@ -109,35 +109,33 @@ def _inferred(model: Any) -> Any:
             graph.initializer.append(tensor)
         else:
             graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    return onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+    return Index(onnx.shape_inference.infer_shapes(light, data_prop=True))
 
 
-def _products(graph: Any) -> Iterator[Product]:
-    made = {output: node for node in graph.node for output in node.output}
-    types = {info.name: info.type.tensor_type.elem_type for info in _infos(graph)}
-    shapes = {info.name: _shape(info) for info in _infos(graph)}
-    for tensor in graph.initializer:
-        types[tensor.name], shapes[tensor.name] = tensor.data_type, list(tensor.dims)
-    stored = {tensor.name for tensor in graph.initializer}
-    stored |= {name for name, node in made.items() if node.op_type == "Constant"}
-    for node in graph.node:
-        if node.op_type not in WEIGHTED or node.output[0] not in shapes or node.input[1] not in shapes:
+def _products(graph: Index) -> Iterator[Product]:
+    for node in graph.nodes:
+        if node.op_type not in WEIGHTED:
             continue
-        factors = [_behind(name, made) for name in node.input[:2]]
-        dequantised = all(name in made and made[name].op_type == "DequantizeLinear" for name in factors)
-        weight = _behind(factors[1], made, through="DequantizeLinear")
-        known = weight in stored and weight in shapes
-        macs = math.prod(shapes[node.output[0]]) * _terms(node, shapes[node.input[1]])
-        met, read = _inside(node, shapes) if node.op_type == "Conv" else (Fraction(1), Fraction(1))
+        output, factor = _sides(graph, node.output[0]), _sides(graph, node.input[1])
+        if output is None or factor is None:
+            continue
+        factors = [graph.behind(name, *MOVES) for name in node.input[:2]]
+        dequantised = all(graph.maker(name, "DequantizeLinear") is not None for name in factors)
+        weight = graph.behind(factors[1], *MOVES, "DequantizeLinear")
+        stored = _sides(graph, weight) if graph.is_stored(weight) else None
+        macs = math.prod(output) * _terms(node, factor)
+        met, read = Fraction(1), Fraction(1)
+        if node.op_type == "Conv":
+            met, read = _inside(node, _sides(graph, node.input[0]) or [], output, factor)
         yield Product(
             name=node.name,
             kind=node.op_type,
             macs=macs,
             needed=round(macs * met),
-            arithmetic="int8" if dequantised else _format(types[node.input[1]]),
-            weight=weight if known else "",
-            weight_bytes=round(math.prod(shapes[weight]) * _width(types[weight]) * read) if known else 0,
-            stored=_format(types[weight]) if known else "",
+            arithmetic="int8" if dequantised else _format(graph.type_of(node.input[1])),
+            weight="" if stored is None else weight,
+            weight_bytes=0 if stored is None else round(math.prod(stored) * _width(graph.type_of(weight)) * read),
+            stored="" if stored is None else _format(graph.type_of(weight)),
         )
 
 
@@ -151,12 +149,11 @@ def _terms(node: Any, weight: list[int]) -> int:
     return weight[-2 if len(weight) > 1 else 0]
 
 
-def _inside(node: Any, shapes: dict[str, list[int]]) -> tuple[Fraction, Fraction]:
+def _inside(node: Any, image: list[int], output: list[int], weight: list[int]) -> tuple[Fraction, Fraction]:
     """The share of a convolution's multiplications that meet the image and not its padding, and the share of its
     weights that ever do; both 1 where the image's size is not known.
     """
-    sides, outputs = shapes.get(node.input[0], [])[2:], shapes[node.output[0]][2:]
-    kernel = shapes[node.input[1]][2:]
+    sides, outputs, kernel = image[2:], output[2:], weight[2:]
     if len(sides) != len(kernel):
         return Fraction(1), Fraction(1)
     given = {attribute.name: attribute for attribute in node.attribute}
@@ -166,37 +163,28 @@ def _inside(node: Any, shapes: dict[str, list[int]]) -> tuple[Fraction, Fraction
     before = list(given["pads"].ints)[: len(kernel)] if "pads" in given else [0] * len(kernel)
     automatic = given["auto_pad"].s.decode() if "auto_pad" in given else "NOTSET"
     met = read = Fraction(1)
-    for side, output, taps, stride, dilation, pad in zip(
+    for side, places, taps, stride, dilation, pad in zip(
         sides, outputs, kernel, strides, dilations, before, strict=True
     ):
         if automatic.startswith("SAME"):
-            missing = max((output - 1) * stride + (taps - 1) * dilation + 1 - side, 0)
+            missing = max((places - 1) * stride + (taps - 1) * dilation + 1 - side, 0)
             pad = missing // 2 if automatic == "SAME_UPPER" else (missing + 1) // 2
         hits = [
-            sum(0 <= place * stride - pad + tap * dilation < side for place in range(output)) for tap in range(taps)
+            sum(0 <= place * stride - pad + tap * dilation < side for place in range(places)) for tap in range(taps)
         ]
-        met *= Fraction(sum(hits), output * taps)
+        met *= Fraction(sum(hits), places * taps)
         read *= Fraction(sum(hit > 0 for hit in hits), taps)
     return met, read
 
 
-def _behind(name: str, made: dict[str, Any], through: str = "") -> str:
-    """The tensor that `name` is another form of."""
-    while name in made and made[name].op_type in MOVES | {through}:
-        name = made[name].input[0]
-    return name
+def _sides(graph: Index, name: str) -> list[int] | None:
+    """A tensor's shape for one image: what is open is the batch. None where the shape is not known."""
+    shape = graph.shape(name)
+    return None if shape is None else [side or 1 for side in shape]
 
 
-def _infos(graph: Any) -> list[Any]:
-    return [*graph.value_info, *graph.input, *graph.output]
-
-
-def _shape(info: Any) -> list[int]:
-    return [side.dim_value or 1 for side in info.type.tensor_type.shape.dim]  # what is open is the batch: one image
-
-
-def _bytes(info: Any) -> int:
-    return math.prod(_shape(info)) * _width(info.type.tensor_type.elem_type)
+def _bytes(graph: Index, name: str) -> int:
+    return math.prod(_sides(graph, name) or []) * _width(graph.type_of(name))
 
 
 def _width(element: int) -> int:

@@ -17,7 +17,7 @@ from zoo.engines.backend import Backend
 from zoo.engines.onnxruntime.session import library
 from zoo.engines.onnxruntime.winograd import NAME, OPS, PROCESSOR, OnnxRuntimeWinograd, misfit, ready
 from zoo.engines.precision import graph_of
-from zoo.graphs.index import to_bytes
+from zoo.graphs.model import to_bytes
 from zoo.progress import note
 
 BEST = 8  # images at once

@@ -9,10 +9,11 @@ import numpy as np
 import onnx
 
 from export.build.winograd.operator import Operator
-from zoo.graphs.index import Array, Graph, Levels, attributes
+from export.build.winograd.quantised import Quantised, QuantisedGraph
+from zoo.graphs.index import Array, attributes
 
 LOWEST, HIGHEST = 0, 255
-HEAVIEST = 64  # of a weight: sums of two products with a level fit into 16 bits
+HEAVIEST = 64  # of a weight: sums of two products with a uint8 fit into 16 bits
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,14 @@ class _Layer:
     """A convolution that QConv can compute. `weights` int8 [OC, KH, KW, C / group], `scales` and `bias` [OC]."""
 
     node: onnx.NodeProto
-    source: Levels
+    source: Quantised
     weights: Array
     scales: Array
     bias: Array
     group: int
 
 
-def convolution(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
+def convolution(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
     """The operator that ends in this QuantizeLinear, or None."""
     target = graph.target(quantiser)
     if target is None:
@@ -46,9 +47,9 @@ def convolution(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
     return None
 
 
-def _limits(graph: Graph, name: str, target: Levels) -> tuple[str, int, int] | None:
-    """The tensor before the activation, if there is one, and the levels that it leaves. Rounding is monotonous, so that
-    limits before it are limits after it.
+def _limits(graph: QuantisedGraph, name: str, target: Quantised) -> tuple[str, int, int] | None:
+    """The tensor in front of the activation, if there is one, and the lowest and highest uint8 that the activation lets
+    through. Rounding is monotonous: limits before it are limits after it.
     """
     node = graph.maker(name, "Relu", "Clip")
     if node is None:
@@ -66,21 +67,23 @@ def _limits(graph: Graph, name: str, target: Levels) -> tuple[str, int, int] | N
                 if value is None:
                     return None
                 bounds[place] = float(value.item())
-    low = LOWEST if bounds[0] is None else _level(bounds[0], target)
-    high = HIGHEST if bounds[1] is None else _level(bounds[1], target)
+    low = LOWEST if bounds[0] is None else _quantised(bounds[0], target)
+    high = HIGHEST if bounds[1] is None else _quantised(bounds[1], target)
     return node.input[0], low, high
 
 
-def _level(value: float, target: Levels) -> int:
+def _quantised(value: float, target: Quantised) -> int:
     rounded = np.rint(np.float32(value) / np.float32(target.scale)) + target.zero
     return int(np.clip(rounded, LOWEST, HIGHEST))
 
 
-def _with_residual(graph: Graph, add: onnx.NodeProto, target: Levels, low: int, high: int) -> Operator | None:
+def _with_residual(
+    graph: QuantisedGraph, add: onnx.NodeProto, target: Quantised, low: int, high: int
+) -> Operator | None:
     """Of two convolutions that meet in an Add, the heavier one takes it along: it waits for the other one."""
     first, second = add.input
     branches = [
-        (layer, graph.levels(other))
+        (layer, graph.source(other))
         for layer, other in ((_branch(graph, first), second), (_branch(graph, second), first))
         if layer is not None
     ]
@@ -88,37 +91,37 @@ def _with_residual(graph: Graph, add: onnx.NodeProto, target: Levels, low: int, 
     if not fit or not _same_maps(graph, first, second):
         return None
     layer, residual = max(
-        fit, key=lambda pair: (math.prod(pair[0].weights.shape[1:]), graph.place[pair[0].node.output[0]])
+        fit, key=lambda pair: (math.prod(pair[0].weights.shape[1:]), graph.place(pair[0].node.output[0]))
     )
     return _operator(layer, target, low, high, residual)
 
 
-def _same_maps(graph: Graph, first: str, second: str) -> bool:
+def _same_maps(graph: QuantisedGraph, first: str, second: str) -> bool:
     """Whether two tensors are known to be of one shape; the batch size, which may be open, is the image's in both."""
     one, other = graph.shape(first) or [], graph.shape(second) or []
     return len(one) == len(other) == 4 and None not in one[1:] and one[1:] == other[1:]
 
 
-def _branch(graph: Graph, name: str) -> _Layer | None:
+def _branch(graph: QuantisedGraph, name: str) -> _Layer | None:
     """The convolution whose quantised answer an Add alone reads as `name`.
 
-    A quantiser whose zero is its lowest or highest level may be an activation as well, which was dissolved in it: the
-    Add could then not do without it.
+    Where the zero point of a quantiser is 0 or 255, an activation may have been merged into it: the Add then cannot do
+    without it.
     """
-    levels = graph.levels(name)
-    if levels is None or not LOWEST < levels.zero < HIGHEST:
+    source = graph.source(name)
+    if source is None or not LOWEST < source.zero < HIGHEST:
         return None
-    quantiser = graph.maker(levels.tensor, "QuantizeLinear")
-    if quantiser is None or graph.target(quantiser) != levels:
+    quantiser = graph.maker(source.tensor, "QuantizeLinear")
+    if quantiser is None or graph.target(quantiser) != source:
         return None
     conv = graph.maker(quantiser.input[0], "Conv")
-    alone = all(graph.read_once(tensor) for tensor in (name, levels.tensor, quantiser.input[0]))
+    alone = all(graph.read_once(tensor) for tensor in (name, source.tensor, quantiser.input[0]))
     return _layer(graph, conv) if conv is not None and alone else None
 
 
-def _layer(graph: Graph, node: onnx.NodeProto) -> _Layer | None:
+def _layer(graph: QuantisedGraph, node: onnx.NodeProto) -> _Layer | None:
     about = attributes(node)
-    source = graph.levels(node.input[0])
+    source = graph.source(node.input[0])
     found = _weights(graph, node.input[1])
     if source is None or found is None:
         return None
@@ -133,7 +136,7 @@ def _layer(graph: Graph, node: onnx.NodeProto) -> _Layer | None:
     return _Layer(node, source, weights.transpose(0, 2, 3, 1), scales, bias, group)
 
 
-def _weights(graph: Graph, name: str) -> tuple[Array, Array] | None:
+def _weights(graph: QuantisedGraph, name: str) -> tuple[Array, Array] | None:
     """Stored weights [OC, C / group, KH, KW] of 7 bits without a zero point, and a scale for each of their channels."""
     node = graph.maker(name, "DequantizeLinear")
     weights = None if node is None else graph.stored(node.input[0])
@@ -151,20 +154,20 @@ def _weights(graph: Graph, name: str) -> tuple[Array, Array] | None:
     return weights, np.broadcast_to(scales.astype(np.float64).ravel(), weights.shape[:1])
 
 
-def _bias(graph: Graph, name: str) -> Array | None:
+def _bias(graph: QuantisedGraph, name: str) -> Array | None:
     """The stored bias as real numbers."""
     node = graph.maker(name, "DequantizeLinear")
     if node is None:
         bias = graph.stored(name)
         return None if bias is None else bias.astype(np.float64)
-    levels, scales = graph.stored(node.input[0]), graph.stored(node.input[1])
+    integers, scales = graph.stored(node.input[0]), graph.stored(node.input[1])
     zeros = graph.stored(node.input[2]) if len(node.input) > 2 else np.zeros(1)
-    if levels is None or scales is None or zeros is None:
+    if integers is None or scales is None or zeros is None:
         return None
-    return (levels.astype(np.float64) - zeros.astype(np.float64)) * scales.astype(np.float64)
+    return (integers.astype(np.float64) - zeros.astype(np.float64)) * scales.astype(np.float64)
 
 
-def _operator(layer: _Layer, target: Levels, low: int, high: int, residual: Levels | None = None) -> Operator:
+def _operator(layer: _Layer, target: Quantised, low: int, high: int, residual: Quantised | None = None) -> Operator:
     about = attributes(layer.node)
     share = 0.0 if residual is None else residual.scale / target.scale
     offset = layer.bias / target.scale + target.zero - share * (0 if residual is None else residual.zero)

@@ -7,18 +7,19 @@ import math
 import onnx
 
 from export.build.winograd.operator import Operator
-from zoo.graphs.index import Graph, attributes
+from export.build.winograd.quantised import QuantisedGraph
+from zoo.graphs.index import attributes
 
 FLATTENING = ("Reshape", "Flatten", "Squeeze")
 
 
-def max_pool(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
-    """The operator that ends in this QuantizeLinear, or None. The largest level is the level of the largest number."""
+def max_pool(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
+    """The operator that ends in this QuantizeLinear, or None. The largest uint8 stands for the largest number."""
     target, name = graph.target(quantiser), quantiser.input[0]
     node = graph.maker(name, "MaxPool")
     if target is None or node is None or not graph.read_once(name) or len(node.output) != 1:
         return None
-    source, about = graph.levels(node.input[0]), attributes(node)
+    source, about = graph.source(node.input[0]), attributes(node)
     if source is None or (source.scale, source.zero) != (target.scale, target.zero) or len(about["kernel_shape"]) != 2:
         return None
     plain = about.get("auto_pad", b"NOTSET") == b"NOTSET" and not about.get("ceil_mode", 0)
@@ -32,7 +33,7 @@ def max_pool(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
     return Operator("QMaxPool", node.name, source.tensor, target.tensor, settings, {})
 
 
-def mean(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
+def mean(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
     """The same for a mean over all pixels, whose answer is [N, C]."""
     target, name = graph.target(quantiser), quantiser.input[0]
     if target is None or not graph.read_once(name):
@@ -42,7 +43,7 @@ def mean(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
     node = graph.maker(name, "ReduceMean", "GlobalAveragePool")
     if node is None or not graph.read_once(name):
         return None
-    source = graph.levels(node.input[0])
+    source = graph.source(node.input[0])
     maps = None if source is None else graph.shape(source.tensor)
     if source is None or maps is None or len(maps) != 4 or None in maps[1:] or not _spatial(graph, node):
         return None
@@ -54,7 +55,7 @@ def mean(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
     return Operator("QMean", node.name, source.tensor, target.tensor, settings, {}, flat=True)
 
 
-def _spatial(graph: Graph, node: onnx.NodeProto) -> bool:
+def _spatial(graph: QuantisedGraph, node: onnx.NodeProto) -> bool:
     """Whether the mean is that of a map's two last sides."""
     if node.op_type == "GlobalAveragePool":
         return True

@@ -1,8 +1,9 @@
 """An int8 graph with operators of our own: the same signature, nearly the same logits, other nodes in between.
 
-Every QuantizeLinear is the end of something. Where that something is a pattern of ours, one operator takes its place;
-everything else stays ONNX Runtime's. Our operators hand maps to each other as NHWC; wherever one of theirs reads or
-makes what ours makes or reads, a Transpose of the uint8 map stands in between, under the name that the map had before.
+The rewrite looks at every QuantizeLinear and at the nodes in front of it. Where these form a pattern that one of our
+operators computes, that operator takes their place; all other nodes stay as they are and ONNX Runtime computes them.
+Our operators pass feature maps to each other as NHWC. Where a node of ONNX Runtime's reads what ours made, or makes
+what ours reads, a Transpose of the uint8 map stands in between; the map keeps its name on ONNX Runtime's side.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Iterable
 import onnx
 
 from export.build.winograd.convolution import convolution
-from export.build.winograd.levels import levels
 from export.build.winograd.operator import DOMAIN, VERSION, Operator
+from export.build.winograd.pixel_table import pixel_table
 from export.build.winograd.pooling import max_pool, mean
+from export.build.winograd.quantised import QuantisedGraph
 from zoo.errors import InputError
-from zoo.graphs.index import Graph, reads
+from zoo.graphs.index import reads
 from zoo.graphs.work import products
 
 LEAST = 0.5  # of the convolutions' multiplications: every other one is computed as before, behind two transpositions
@@ -31,7 +33,7 @@ def rewritten(source: onnx.ModelProto) -> tuple[onnx.ModelProto, float]:
     model = onnx.ModelProto()
     model.CopyFrom(source)
     _name_convolutions(model)
-    graph = Graph(model)
+    graph = QuantisedGraph(model)
     operators = _operators(graph)
     nodes = _living(_nodes(graph, operators), graph.outputs)
     done = {node.name for node in nodes if node.domain == DOMAIN}
@@ -55,7 +57,7 @@ def _name_convolutions(model: onnx.ModelProto) -> None:
         seen.add(node.name)
 
 
-def _operators(graph: Graph) -> dict[str, Operator]:
+def _operators(graph: QuantisedGraph) -> dict[str, Operator]:
     """All that fit, by the tensor that they make. A pool is one only behind another: alone it would not pay for the
     transpositions around it.
     """
@@ -63,7 +65,7 @@ def _operators(graph: Graph) -> dict[str, Operator]:
     for node in graph.nodes:
         if node.op_type != "QuantizeLinear":
             continue
-        operator = convolution(graph, node) or levels(graph, node)
+        operator = convolution(graph, node) or pixel_table(graph, node)
         if operator is None:
             operator = max_pool(graph, node) or mean(graph, node)
             if operator is not None and operator.source not in found:
@@ -73,7 +75,7 @@ def _operators(graph: Graph) -> dict[str, Operator]:
     return found
 
 
-def _nodes(graph: Graph, operators: dict[str, Operator]) -> list[onnx.NodeProto]:
+def _nodes(graph: QuantisedGraph, operators: dict[str, Operator]) -> list[onnx.NodeProto]:
     """Everything that could be needed, in an order in which it can run."""
     read = dict.fromkeys(name for operator in operators.values() for name in operator.maps)
     theirs = [name for name in read if name not in operators]
@@ -128,7 +130,9 @@ def _share(model: onnx.ModelProto, done: set[str]) -> float:
     return sum(count for name, count in macs.items() if name in done) / max(1, sum(macs.values()))
 
 
-def _fill(model: onnx.ModelProto, graph: Graph, nodes: list[onnx.NodeProto], operators: Iterable[Operator]) -> None:
+def _fill(
+    model: onnx.ModelProto, graph: QuantisedGraph, nodes: list[onnx.NodeProto], operators: Iterable[Operator]
+) -> None:
     """Put the nodes, and what they need of the old file and the new one, in the place of the graph."""
     needed = {name for node in nodes for name in reads(node)} | graph.outputs
     kept = [tensor for tensor in model.graph.initializer if tensor.name in needed]

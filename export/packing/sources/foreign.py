@@ -1,4 +1,4 @@
-"""An ONNX file that somebody else wrote, as a source of bundles: wrapped in the one face, converted, held to itself."""
+"""Somebody else's ONNX file as a source of bundles: given a bundle's signature, converted, compared with itself."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ from zoo.bundle.manifest import Cost, Manifest, Precision
 from zoo.engines.onnxruntime.session import library
 from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
-from zoo.graphs.foreign import OLDEST, Face, face_of, output_of, read_graph
+from zoo.graphs.ending import are_probabilities, last_operator
+from zoo.graphs.index import Index, drop_unread
 from zoo.graphs.model import layer_names, opset, strip, to_bytes
+from zoo.graphs.onnx_file import OLDEST, output_of, picture_signature, read_graph
+from zoo.graphs.signature import Signature
 from zoo.models.library import MEAN, STD
 from zoo.preprocess import Pixels
 from zoo.tasks.task import Task
 
-PREFIX = "network."  # of everything inside the face, so that no name meets another
+PREFIX = "network."  # of everything that was in the file, so that no name meets another
+NUMBERS = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}  # formats of an input that can be converted
 SMALLEST = 5.96e-8  # of fp16: the converter would lift what is smaller, and clip what is larger, much earlier
 
 
@@ -79,23 +83,17 @@ def pack_onnx(
 
 def side_of(path: Path, size: int | None) -> int:
     """The side of the pictures that the graph takes, in pixels. `InputError` when it is open or another than `size`."""
-    face = face_of(read_graph(path), path)
-    if face.side is not None and size not in (None, face.side):
-        raise InputError(f"{path} takes pictures of {face.side} pixels, not {size}: leave --size out")
-    side = face.side or size
-    if side is None:
-        raise InputError(f"{path} takes pictures of any size: say which side it is to see with --size")
-    return side
+    return picture_signature(read_graph(path), path).side(size, "--size")
 
 
 @dataclass(frozen=True)
 class OnnxSource:
-    """`original` as it was read, cut at its logits, any batch; `core` the same, optimised. Both take `face`."""
+    """`original` as it was read, cut at its logits, any batch; `core` the same, optimised. Both have `signature`."""
 
     title: str
     original: onnx.ModelProto
     core: onnx.ModelProto
-    face: Face
+    signature: Signature
     side: int
     output: str
     mean: tuple[float, ...]
@@ -115,14 +113,22 @@ class OnnxSource:
     ) -> OnnxSource:
         """Read the file and cut out what is between its images and its logits. `InputError` for what does not fit."""
         model = read_graph(path)
-        face = face_of(model, path)
+        signature = picture_signature(model, path)
         if options.opset is not None and options.opset < OLDEST:
             raise InputError(f"opset {options.opset} has no scale for each channel: ask for {OLDEST} or more")
         version = options.opset if options.opset is not None else (OPSET if opset(model) < OLDEST else opset(model))
-        original = _cut(_converted(model, version, path), face, output_of(model, output, path), task, side, path)
+        original = _cut(_converted(model, version, path), signature, output_of(model, output, path), task, side)
         core = _optimised(original)
         source = cls(
-            path.name, original, core, face, side, task.output, tuple(mean), tuple(std), options.max_batch or MAX_BATCH
+            path.name,
+            original,
+            core,
+            signature,
+            side,
+            task.output,
+            tuple(mean),
+            tuple(std),
+            options.max_batch or MAX_BATCH,
         )
         source.try_out(path)
         return source
@@ -144,7 +150,7 @@ class OnnxSource:
             raise InputError(
                 f"{path} answers a picture otherwise alone than among others: it is made for one batch size"
             )
-        if (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-2):
+        if are_probabilities(answers):
             raise InputError(
                 f"{path} answers with probabilities: name the tensor in front of its softmax with --output"
             )
@@ -159,18 +165,13 @@ class OnnxSource:
         session = onnxruntime.InferenceSession(to_bytes(self.original), options, providers=["CPUExecutionProvider"])
         fed = session.get_inputs()[0].name
         parts = [images[start : start + 64] for start in range(0, len(images), 64)]
-        return np.concatenate([session.run(None, {fed: self._fed(part)})[0] for part in parts])
-
-    def _fed(self, images: Pixels) -> npt.NDArray[Any]:
-        numbers: npt.NDArray[Any] = images
-        if self.face.numbers == TensorProto.FLOAT:
-            scaled = (images / np.float32(255) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-            numbers = scaled.astype(np.float32)
-        return np.ascontiguousarray(numbers.transpose(0, 3, 1, 2) if self.face.channels_first else numbers)
+        return np.concatenate(
+            [session.run(None, {fed: self.signature.fed(part, self.mean, self.std)})[0] for part in parts]
+        )
 
     def fp32(self) -> onnx.ModelProto:
-        """The optimised graph behind the face."""
-        return self._with_face(self.core)
+        """The optimised graph with a bundle's signature."""
+        return self._with_signature(self.core)
 
     def fp16(self, images: Pixels) -> tuple[onnx.ModelProto, dict[str, str]]:
         """Converted by onnxconverter-common, what `images` show to overflow left in fp32."""
@@ -191,7 +192,7 @@ class OnnxSource:
             )
         _join_casts(narrow)
         names = layer_names(self.core)
-        return self._with_face(narrow), {names.get(node, node): reason for node, reason in wide.items()}
+        return self._with_signature(narrow), {names.get(node, node): reason for node, reason in wide.items()}
 
     def cost(self) -> Cost:
         """Counted from the graph's shapes."""
@@ -216,27 +217,27 @@ class OnnxSource:
                 found[node.name] = ("" if written == most else "its input ") + reaches(most)
         return found
 
-    def _with_face(self, core: onnx.ModelProto) -> onnx.ModelProto:
-        """uint8 [N, side, side, 3] in front of a graph: the nodes that torch's face is exported to."""
+    def _with_signature(self, core: onnx.ModelProto) -> onnx.ModelProto:
+        """uint8 [N, side, side, 3] in front of a graph: the nodes that `Normalised` is exported to."""
         model = onnx.ModelProto()
         model.CopyFrom(core)
         graph, side = model.graph, self.side
         inner = graph.input[0].name
         steps: list[tuple[str, list[npt.NDArray[np.float32]], dict[str, Any]]] = []
-        if self.face.numbers == TensorProto.FLOAT:
-            shape = (1, 3, 1, 1) if self.face.channels_first else (1, 1, 1, 3)
+        if self.signature.input.dtype != "uint8":
+            shape = (1, 3, 1, 1) if self.signature.channels_first else (1, 1, 1, 3)
             channels = [np.array(values, np.float32).reshape(shape) * 255 for values in (self.mean, self.std)]
             steps = [("Cast", [], {"to": TensorProto.FLOAT}), ("Sub", channels[:1], {}), ("Div", channels[1:], {})]
-        if self.face.channels_first:
+        if self.signature.channels_first:
             steps.insert(1, ("Transpose", [], {"perm": [0, 3, 1, 2]}))  # behind the cast: TensorRT only casts uint8
         if not steps:
             rename(model, inner, "image")
         nodes, last = [], "image"
         for number, (kind, constants, attributes) in enumerate(steps):
-            following = inner if number == len(steps) - 1 else f"face.{kind.lower()}"
-            names = [f"face.{kind.lower()}.constant" for _ in constants]
+            following = inner if number == len(steps) - 1 else f"image.{kind.lower()}"
+            names = [f"image.{kind.lower()}.constant" for _ in constants]
             graph.initializer.extend(numpy_helper.from_array(v, n) for v, n in zip(constants, names, strict=True))
-            nodes.append(helper.make_node(kind, [last, *names], [following], name=f"face/{kind}", **attributes))
+            nodes.append(helper.make_node(kind, [last, *names], [following], name=f"image/{kind}", **attributes))
             last = following
         rest = list(graph.node)
         del graph.node[:], graph.input[:], graph.value_info[:]
@@ -261,25 +262,24 @@ def _converted(model: onnx.ModelProto, version: int, path: Path) -> onnx.ModelPr
     return converted
 
 
-def _cut(model: onnx.ModelProto, face: Face, output: str, task: Task, side: int, path: Path) -> onnx.ModelProto:
+def _cut(model: onnx.ModelProto, signature: Signature, output: str, task: Task, side: int) -> onnx.ModelProto:
     """What lies between images and logits, with names of its own, for any batch and pictures of `side` pixels."""
-    made = {name: node for node in model.graph.node for name in node.output}
-    if made[output].op_type == task.activation:
-        output = made[output].input[0]
-    shape: list[Any] = ["batch", 3, side, side] if face.channels_first else ["batch", side, side, 3]
+    output = _without_scores(model, output, task)
+    path, image = signature.path, signature.input
+    shape: list[Any] = ["batch", 3, side, side] if signature.channels_first else ["batch", side, side, 3]
     graph = model.graph
     stored = {tensor.name for tensor in graph.initializer}
     del graph.value_info[:], graph.output[:]  # shapes for another batch, for one
     for entry in list(graph.input):
         graph.input.remove(entry)
         if entry.name not in stored:
-            graph.input.append(helper.make_tensor_value_info(face.name, face.numbers, shape))
+            graph.input.append(helper.make_tensor_value_info(image.name, NUMBERS[image.dtype], shape))
     graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", task.outputs]))
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}" if not node.name else node.name
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
-        cut = onnx.utils.Extractor(inferred).extract_model([face.name], [output])
+        cut = onnx.utils.Extractor(inferred).extract_model([image.name], [output])
         cut = onnx.compose.add_prefix(cut, PREFIX)
     except (ValueError, onnx.shape_inference.InferenceError) as error:
         reason = first_line(error)
@@ -288,6 +288,23 @@ def _cut(model: onnx.ModelProto, face: Face, output: str, task: Task, side: int,
         ) from None
     rename(cut, PREFIX + output, task.output)
     return cut
+
+
+def _without_scores(model: onnx.ModelProto, output: str, task: Task) -> str:
+    """The output without the softmax (of classes) or the sigmoid (of tags) at its end: engines apply it themselves.
+
+    What follows the softmax, a Reshape for example, then reads what the softmax had read, which has the same shape.
+    """
+    graph = Index(model)
+    last = last_operator(graph, output)
+    node = graph.maker(last.tensor)
+    if node is None or last.ending == "none" or node.op_type != task.activation:
+        return output
+    if last.tensor == output:
+        return str(node.input[0])
+    for reader in model.graph.node:
+        reader.input[:] = [node.input[0] if name == last.tensor else name for name in reader.input]
+    return output
 
 
 def rename(model: onnx.ModelProto, old: str, new: str) -> None:
@@ -314,20 +331,15 @@ def _optimised(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _join_casts(model: onnx.ModelProto) -> None:
     """A value that passes from one fp32 node to another must not pass through fp16 in between."""
-    made = {node.output[0]: node for node in model.graph.node if node.op_type == "Cast"}
-    for node in model.graph.node:
+    graph = Index(model)
+    for node in graph.nodes:
         for number, name in enumerate(node.input):
-            wide = made.get(name)
-            narrow = made.get(wide.input[0]) if wide is not None and _to(wide) == TensorProto.FLOAT else None
+            wide = graph.maker(name, "Cast")
+            widened = wide is not None and _to(wide) == TensorProto.FLOAT
+            narrow = graph.maker(wide.input[0], "Cast") if wide is not None and widened else None
             if narrow is not None and _to(narrow) == TensorProto.FLOAT16:
                 node.input[number] = narrow.input[0]
-    while True:
-        read = {name for node in model.graph.node for name in node.input} | {o.name for o in model.graph.output}
-        unread = [node for node in model.graph.node if node.op_type == "Cast" and node.output[0] not in read]
-        if not unread:
-            return
-        for node in unread:
-            model.graph.node.remove(node)
+    drop_unread(model, "Cast")
 
 
 def _to(cast: onnx.NodeProto) -> int:

@@ -12,7 +12,7 @@ from export.build.winograd.rewrite import rewritten
 from tests.support.int8_operators import Qdq, answer
 from zoo.engines.registry import backend_class
 from zoo.errors import InputError
-from zoo.graphs.index import to_bytes
+from zoo.graphs.model import to_bytes
 
 
 @pytest.fixture(scope="module")

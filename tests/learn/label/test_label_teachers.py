@@ -16,9 +16,9 @@ from PIL import ExifTags, Image
 
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.learn.label.config import LabelConfig
-from zoo.learn.label.labeller import NoAnswer, identity, labeller_class
+from zoo.learn.label.labeller import NoReply, identity, labeller_class
+from zoo.learn.label.labelling import label_folder
 from zoo.learn.label.pictures import find, reduced
-from zoo.learn.label.record import record
 
 
 def jpeg(colour: str = "red", size: tuple[int, int] = (32, 24)) -> bytes:
@@ -55,7 +55,7 @@ def test_a_command_gets_the_image_on_stdin_or_as_a_file(words):
     ],
 )
 def test_a_command_that_gives_no_answer_says_why(command, complaint):
-    with pytest.raises(NoAnswer, match=complaint):
+    with pytest.raises(NoReply, match=complaint):
         teacher(teacher="command", command=command, timeout=0.2).ask(jpeg())
 
 
@@ -71,7 +71,7 @@ def test_a_flaky_command_is_started_again_and_ctrl_c_in_the_terminal_does_not_re
     )
     flaky.chmod(flaky.stat().st_mode | stat.S_IXUSR)
     config = LabelConfig(teacher="command", command=(str(flaky),), backoff=0, workers=1)
-    done = record(config, pictures, tmp_path / "out", limit=3)
+    done = label_folder(config, pictures, tmp_path / "out", limit=3)
     assert (done.answered, done.failures) == (3, {})
     with closing(sqlite3.connect(tmp_path / "out" / "answers.sqlite")) as file:
         assert file.execute("SELECT SUM(attempts), SUM(raw LIKE '{\"a\": 1}%') FROM answers").fetchone() == (4, 3)
@@ -84,7 +84,7 @@ def test_a_bundle_answers_as_zoo_predict_does(bundle_path, pictures, tmp_path):
 
     engine = load(bundle_path)
     config = LabelConfig(teacher="onnx", onnx=bundle_path, max_results=2, workers=2)
-    done = record(config, pictures, tmp_path, limit=5)
+    done = label_folder(config, pictures, tmp_path, limit=5)
     assert done.answered == 5
     pairs = pyarrow.parquet.read_table(tmp_path / "pairs.parquet").to_pylist()
     assert len(pairs) == 5
@@ -142,8 +142,29 @@ def test_a_plain_graph_is_fed_as_its_input_says_and_scored_as_its_task_says(grap
     assert (label, score) == ("red", pytest.approx(1, abs=0.01))
 
 
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+@pytest.mark.parametrize("last", ["Softmax", "LogSoftmax", "Sigmoid"])
+def test_a_graph_that_ends_in_scores_is_taken_at_its_word(graphs, tmp_path, last, task):
+    """No softmax is applied to a softmax, nor a sigmoid to a sigmoid, whatever the recipe says of the task."""
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(graphs / "float.onnx")
+    model.graph.node[-1].output[0] = "inner"
+    model.graph.node.append(helper.make_node(last, ["inner"], ["logits"]))
+    onnx.save(model, tmp_path / "scores.onnx")
+    half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    given = {"onnx": tmp_path / "scores.onnx", "task": task, "max_results": 3, **half}
+    tags = dict(plain(graphs, "float", **given).ask(jpeg("red")).tags)
+    logits = np.array([1, -1, -1])
+    expected = 1 / (1 + np.exp(-logits)) if last == "Sigmoid" else np.exp(logits) / np.exp(logits).sum()
+    assert tags == pytest.approx(dict(zip(("red", "green", "blue"), expected, strict=True)), abs=0.01)
+    about = identity(LabelConfig(teacher="onnx", **given))
+    assert about["ending"] == {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}[last]
+
+
 def test_a_plain_graph_that_cannot_be_asked_says_why(graphs, tmp_path):
-    with pytest.raises(InputError, match=r"open.onnx takes tensor\(float\) \['N', 3, 'H', 'W'\]"):
+    with pytest.raises(InputError, match=r"open.onnx takes float32 \[\?, 3, \?, \?\], pictures of any size"):
         plain(graphs, "open")
     with pytest.raises(InputError, match=r"2 names do not fit the graph's output \[3\]"):
         plain(graphs, "float", labels=graphs / "labels.json").ask(jpeg())
@@ -163,13 +184,13 @@ def test_another_graph_is_another_teacher(graphs):
 
 
 def test_an_image_is_sent_upright_small_and_without_its_metadata(tmp_path):
-    lying = Image.new("RGB", (400, 300), "black")
-    lying.paste("white", (0, 0, 400, 30))  # its first rows are the right edge when upright
+    stored = Image.new("RGB", (400, 300), "black")
+    stored.paste("white", (0, 0, 400, 30))  # its first rows are the right edge when upright
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     exif[ExifTags.Base.Artist] = "somebody"
-    lying.save(tmp_path / "lying.jpg", exif=exif)
-    sent = reduced(tmp_path / "lying.jpg", side=100, quality=90)
+    stored.save(tmp_path / "sideways.jpg", exif=exif)
+    sent = reduced(tmp_path / "sideways.jpg", side=100, quality=90)
     with Image.open(io.BytesIO(sent)) as image:
         assert (image.format, image.size, dict(image.getexif())) == ("JPEG", (75, 100), {})
         assert image.getpixel((72, 50)) > (200, 200, 200)

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from zoo import models
 from zoo.engines.onnxruntime.session import CPU, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, ZooError
+from zoo.graphs.foreign import ForeignGraph
 from zoo.learn.batch import Batch
 from zoo.learn.teachers.by_recipe import teacher_by_recipe
 from zoo.learn.teachers.online import OnlineTeacher
-from zoo.learn.teachers.onnx import Graph, open_teacher
+from zoo.learn.teachers.onnx import open_teacher
 from zoo.learn.train.batches import Batches
 from zoo.models import checkpoint
 from zoo.models.normalisation import Normalised
@@ -51,14 +52,14 @@ def exported(tmp_path_factory):
     return network, path
 
 
-def graph(path, *, shape, kind=TensorProto.FLOAT, softmax=False, outputs=("scores",), inputs=1):
+def graph(path, *, shape, kind=TensorProto.FLOAT, last="Identity", outputs=("scores",), inputs=1):
     """A graph as others make them: channel means times a matrix, by another signature each time."""
     channels_first = shape[1] == 3
     nodes = [
         helper.make_node("Cast", ["picture"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["means"], keepdims=0),
         helper.make_node("MatMul", ["means", "weights"], ["product"]),
-        helper.make_node("Softmax" if softmax else "Identity", ["product"], [outputs[0]]),
+        helper.make_node(last, ["product"], [outputs[0]]),
         *(helper.make_node("Neg", ["product"], [name]) for name in outputs[1:]),
     ]
     constants = {"axes": np.array([2, 3] if channels_first else [1, 2]), "weights": WEIGHTS}
@@ -116,7 +117,7 @@ def test_one_of_several_outputs_is_named(tmp_path):
     model = graph(tmp_path / "g.onnx", shape=["n", 3, 8, 8], outputs=("scores", "negative"))
     images = pictures_of(2, 8)
     torch.testing.assert_close(ask(f"{model}#negative", images), -ask(f"{model}#scores", images))
-    with pytest.raises(InputError, match=r"2 outputs; name one, as in onnx:.*#scores: scores, negative$"):
+    with pytest.raises(InputError, match=r"2 outputs; name one, as in .*g.onnx#scores: scores, negative$"):
         ask(model, images)
     with pytest.raises(InputError, match="no output 'score'; it has: scores, negative; did you mean 'scores'"):
         ask(f"{model}#score", images)
@@ -125,9 +126,18 @@ def test_one_of_several_outputs_is_named(tmp_path):
 def test_probabilities_become_logits(tmp_path, capsys):
     images = pictures_of(4, 8)
     logits = ask(graph(tmp_path / "plain.onnx", shape=["n", 3, 8, 8]), images)
-    found = ask(graph(tmp_path / "soft.onnx", shape=["n", 3, 8, 8], softmax=True), images)
+    found = ask(graph(tmp_path / "soft.onnx", shape=["n", 3, 8, 8], last="Softmax"), images)
     torch.testing.assert_close(found, F.log_softmax(logits, dim=1), rtol=1e-4, atol=1e-4)
     assert "answers with probabilities" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("last", ["Sigmoid", "LogSoftmax"])
+def test_losses_see_the_logits_of_a_graph_that_ends_in_scores(tmp_path, last):
+    images = pictures_of(4, 8)
+    logits = ask(graph(tmp_path / "plain.onnx", shape=["n", 3, 8, 8]), images)
+    found = ask(graph(tmp_path / "scores.onnx", shape=["n", 3, 8, 8], last=last), images)
+    expected = logits if last == "Sigmoid" else F.log_softmax(logits, dim=1)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_fingerprint_belongs_to_file_output_and_normalisation(tmp_path):
@@ -145,8 +155,12 @@ def test_the_fingerprint_belongs_to_file_output_and_normalisation(tmp_path):
     ("make", "given", "complaint"),
     [
         ({"shape": ["n", 3, 8, 8], "inputs": 2}, {}, r"2 inputs \(picture, other\), not one picture"),
-        ({"shape": ["n", 8, 8, "c"]}, {}, r"takes tensor\(float\) \['n', 8, 8, 'c'\], and uint8 or float \[N, 3, side"),
-        ({"shape": ["n", 3, 8, 9]}, {}, "and uint8 or float"),
+        (
+            {"shape": ["n", 8, 8, "c"]},
+            {},
+            r"takes float32 \[\?, 8, 8, \?\], and uint8 or float32 or float16 \[N, 3, h",
+        ),
+        ({"shape": ["n", 3, 8, 9]}, {}, r"takes float32 \[\?, 3, 8, 9\], and squares are needed"),
         ({"shape": ["n", 3, "h", "w"]}, {}, r"any size: say with teacher\.size"),
         ({"shape": ["n", 3, 8, 8]}, {"size": 32}, r"takes pictures of 8 pixels, not 32: leave teacher\.size out"),
         ({"shape": ["n", 3, 8, 8]}, {"outputs": 10}, "answers with 5 numbers and 10 are needed"),
@@ -183,7 +197,7 @@ def test_on_a_gpu_it_is_a_plain_session_that_never_falls_back(tmp_path, monkeypa
     path = tmp_path / "graph.onnx"
     graph(path, shape=["N", 3, 8, 8])
     with pytest.raises(EnvironmentProblem, match=r"onnxruntime .* cuda|CUDAExecutionProvider"):
-        Graph(path, "", MEAN, STD, None, "cuda")  # the real library, where there is no GPU
+        ForeignGraph(path, mean=MEAN, std=STD, device="cuda")  # the real library, where there is no GPU
     opened = []
 
     def on_the_cpu_instead(file, options, provider, settings):
@@ -191,9 +205,9 @@ def test_on_a_gpu_it_is_a_plain_session_that_never_falls_back(tmp_path, monkeypa
         opened.append((provider, settings, entry))
         return open_session(file, session_options(1), CPU, {})
 
-    monkeypatch.setattr("zoo.learn.teachers.onnx.open_session", on_the_cpu_instead)
+    monkeypatch.setattr("zoo.graphs.foreign.open_session", on_the_cpu_instead)
     images = pictures_of(2, 8).numpy()
-    answers = Graph(path, "", MEAN, STD, None, "cuda:1", threads=1)(images)
+    answers = ForeignGraph(path, mean=MEAN, std=STD, device="cuda:1", threads=1)(images)
     assert opened == [("CUDAExecutionProvider", {"device_id": "1"}, "1")]
     monkeypatch.undo()
-    assert np.array_equal(answers, Graph(path, "", MEAN, STD, None, "cpu")(images))
+    assert np.array_equal(answers, ForeignGraph(path, mean=MEAN, std=STD)(images))

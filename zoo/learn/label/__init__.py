@@ -1,1 +1,1 @@
-"""Recording what a black box says about images: each raw answer in one file, then tags and pairs for training."""
+"""Labelling images by asking a black box: each raw reply goes into one file, then tags and pairs for training."""

@@ -13,7 +13,7 @@ from zoo.errors import InputError, VerdictError, need
 
 app = typer.Typer()
 
-NAMED = 20  # failures that are named on stderr; the others are in the file of answers
+NAMED = 20  # failures that are named on stderr; the others are in answers.sqlite
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -25,7 +25,7 @@ def label(
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. label.images=DIR.")
     ] = [],  # noqa: B006  (typer copies it)
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the answers (default: runs/NAME/labels).")
+        Path | None, typer.Option("--out", "-o", help="Folder of the replies (default: runs/NAME/labels).")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Ask about so many images at most, this time.")] = None,
     ray: Annotated[
@@ -33,12 +33,12 @@ def label(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a black box about every image and keep its answers; run again, it asks only about what is missing.
+    """Ask a black box about every image and keep its replies; run again, it asks only about what is missing.
 
     Writes answers.sqlite, tags.json and pairs.parquet. Exit 1 when more images failed than label.max_failures allows.
     """
     need("pyarrow", "tenacity", extra="label", purpose="zoo label")
-    from zoo.learn.label.record import record
+    from zoo.learn.label.labelling import label_folder
     from zoo.learn.recipe.schema import load_recipe
 
     loaded = load_recipe(recipe, set_)
@@ -53,7 +53,7 @@ def label(
     if ray is not None:
         config = config.model_copy(update={"ray": ray})
     folder = out or Path("runs") / loaded.name / "labels"
-    done = record(config, root, folder, limit=limit)
+    done = label_folder(config, root, folder, limit=limit)
     for name, reason in list(done.failures.items())[:NAMED]:
         typer.echo(f"no answer: {name}: {reason}", err=True)
     if len(done.failures) > NAMED:

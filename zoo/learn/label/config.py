@@ -32,7 +32,8 @@ class LabelConfig(BaseModel):
     device: Literal["cpu", "cuda"] = Field("cpu", description="onnx: where the graph runs")
     labels: Path | None = Field(None, description="plain .onnx: the names of its outputs, a JSON list or one per line")
     task: ScoringTaskName = Field(
-        "tagging", description="plain .onnx: scores by softmax (classification) or sigmoid (tagging)"
+        "tagging",
+        description="plain .onnx that ends in logits: scores by softmax (classification) or sigmoid (tagging)",
     )
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="plain .onnx with float input: of 0..1")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="plain .onnx with float input: of 0..1")

@@ -29,17 +29,17 @@ def convert(old: Path, out: Path, *, names: Sequence[str], keep: int, limit: int
     """
     if out.exists():
         raise InputError(f"{out} is there already: --out names a new folder")
-    images, answers = read_legacy_pairs(old, limit=limit)
-    if not (isinstance(images, SERIES) and isinstance(answers, SERIES) and len(images) == len(answers) > 0):
-        raise InputError(f"{old} does not hold as many answers as images")
+    images, labels = read_legacy_pairs(old, limit=limit)
+    if not (isinstance(images, SERIES) and isinstance(labels, SERIES) and len(images) == len(labels) > 0):
+        raise InputError(f"{old} does not hold as many labels as images")
     scale = _scale(images)
     rows: list[tuple[str, Tags]] = []
     with atomic_folder(out) as folder, track(f"writing {out}", len(images)) as advance:
         (folder / "images").mkdir()
-        for number, (image, answer) in enumerate(zip(images, answers, strict=True)):
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
             name = f"{number:07d}.png"
             Image.fromarray(_pixels(image, scale)).save(folder / "images" / name)
-            rows.append((name, _tags(answer, names)))
+            rows.append((name, _tags(label, names)))
             advance()
         pairs.write(folder, rows, keep=keep)
     return len(rows)
@@ -69,18 +69,18 @@ def _pixels(image: Any, scale: float) -> Pixels:
     return np.round(array * scale).astype(np.uint8)
 
 
-def _tags(answer: Any, names: Sequence[str]) -> Tags:
-    if isinstance(answer, bytes):
-        answer = answer.decode("utf-8", "replace")
-    if isinstance(answer, str):
-        return [(answer, 1.0)]
-    if np.ndim(answer) == 0:
-        return [(_name(int(answer), names), 1.0)]
-    if all(isinstance(part, str | bytes) for part in answer):
-        return [tag for part in answer for tag in _tags(part, names)]
-    scores = np.asarray(answer, dtype=np.float32)
+def _tags(label: Any, names: Sequence[str]) -> Tags:
+    if isinstance(label, bytes):
+        label = label.decode("utf-8", "replace")
+    if isinstance(label, str):
+        return [(label, 1.0)]
+    if np.ndim(label) == 0:
+        return [(_name(int(label), names), 1.0)]
+    if all(isinstance(part, str | bytes) for part in label):
+        return [tag for part in label for tag in _tags(part, names)]
+    scores = np.asarray(label, dtype=np.float32)
     if scores.ndim != 1 or not ((scores >= 0) & (scores <= 1)).all():
-        raise InputError("an answer of y is neither scores from 0 to 1, nor a class number, nor tags")
+        raise InputError("a label of y is neither scores from 0 to 1, nor a class number, nor tags")
     return [(_name(int(column), names), float(scores[column])) for column in np.flatnonzero(scores)]
 
 

@@ -1,4 +1,4 @@
-"""What every teacher has in common: a JPEG in, tags with scores out, and the raw answer to keep."""
+"""What every teacher has in common: a JPEG in, tags with scores out, and the raw reply to keep."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The raw text of an answer, and the (tag, score) pairs that it holds, scores 0 to 1."""
+class Reply:
+    """The raw text of a reply, and the (tag, score) pairs that it holds, scores 0 to 1."""
 
     raw: str
     tags: Tags
 
 
-class NoAnswer(Exception):  # noqa: N818  nothing is wrong with the caller
+class NoReply(Exception):  # noqa: N818  nothing is wrong with the caller
     """The teacher gave none this time. `raw`: what came instead; `again`: whether asking again may help; `after`: how
     many seconds it wants to be left alone.
     """
@@ -44,8 +44,8 @@ class Labeller(Protocol):
 
     def __init__(self, config: LabelConfig) -> None: ...
 
-    def ask(self, jpeg: bytes) -> Answer:
-        """Its answer to one JPEG. Raises `NoAnswer` about this image, and `ZooError` when no image can be answered."""
+    def ask(self, jpeg: bytes) -> Reply:
+        """Its reply to one JPEG. Raises `NoReply` about this image, and `ZooError` when no image can be answered."""
         ...
 
     @staticmethod
@@ -55,7 +55,7 @@ class Labeller(Protocol):
 
     @staticmethod
     def read(raw: str) -> Tags:
-        """The tags of a raw answer. `NoAnswer` when it is not what this kind of teacher says."""
+        """The tags of a raw reply. `NoReply` when it is not what this kind of teacher says."""
         ...
 
 
@@ -67,7 +67,7 @@ def labeller_class(teacher: str) -> type[Labeller]:
 
 
 def identity(config: LabelConfig) -> dict[str, str]:
-    """Everything that the answers depend on, by the recipe's names: answers of different identities never mix."""
+    """Everything that the replies depend on, by the recipe's names: replies of different identities never mix."""
     asked = {key: str(getattr(config, key)) for key in ("teacher", "side", "quality")}
     return asked | labeller_class(config.teacher).identity(config)
 
@@ -76,15 +76,15 @@ _PLAIN: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, Score])
 
 
 def read_plain(raw: str) -> Tags:
-    """The tags of JSON like `{"cat": 0.9, "pet": 0.7}`: what teachers answer that have no format of their own."""
+    """The tags of JSON like `{"cat": 0.9, "pet": 0.7}`: the reply of teachers that have no format of their own."""
     try:
         return list(_PLAIN.validate_json(raw).items())
     except ValidationError as error:
         raise malformed(error, raw) from None
 
 
-def malformed(error: ValidationError, raw: str) -> NoAnswer:
-    """What to raise about an answer of another shape than it should have."""
+def malformed(error: ValidationError, raw: str) -> NoReply:
+    """What to raise about a reply of another shape than it should have."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return NoAnswer(f"malformed answer: {where + ': ' if where else ''}{first['msg']}", raw=raw)
+    return NoReply(f"malformed answer: {where + ': ' if where else ''}{first['msg']}", raw=raw)

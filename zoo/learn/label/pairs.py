@@ -1,4 +1,4 @@
-"""From answers to what a student learns from: `pairs.parquet`, the tags of each image, and their index `tags.json`."""
+"""From replies to what a student learns from: `pairs.parquet`, the tags of each image, and their index `tags.json`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Labelling on many machines: Ray Data maps the questions through askers, and the driver keeps the answers.
+"""Labelling on many machines: Ray Data maps the questions through askers, and the driver keeps the replies.
 
 Every machine sees the images, and the onnx file, under the same path, and has the key in its own environment. Killing
-the driver loses the answers that were under way to it: about `BLOCK` images for each worker.
+the driver loses the replies that were under way to it: about `BLOCK` images for each worker.
 """
 
 from __future__ import annotations

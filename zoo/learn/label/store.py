@@ -1,6 +1,6 @@
-"""`answers.sqlite`: every raw answer, with the image it is about and the teacher that gave it.
+"""`answers.sqlite`: every raw reply, with the image it is about and the teacher that gave it.
 
-One row for each image, committed when its answer comes: whatever kills the process loses nothing. One writer at a time.
+One row for each image, committed when its reply comes: whatever kills the process loses nothing. One writer at a time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 
-class Answers:
+class ReplyStore:
     """The file, open for writing until the block ends. Any thread may use it, one at a time."""
 
     def __init__(self, path: Path, identity: dict[str, str]) -> None:
-        """Open or make the file at `path`. `InputError` when its answers are another teacher's, by what differs."""
+        """Open or make the file at `path`. `InputError` when its replies are another teacher's, by what differs."""
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors():
@@ -42,11 +42,11 @@ class Answers:
                 "PRAGMA locking_mode = EXCLUSIVE"
             )  # until closed: two writers would ask everything twice
             self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = FULL")  # an answer may have cost money: a power cut keeps it too
+            self._file.execute("PRAGMA synchronous = FULL")  # a reply may have cost money: a power cut keeps it too
             self._file.executescript(TABLES)
             self._check(identity | {"schema": SCHEMA})
 
-    def __enter__(self) -> Answers:
+    def __enter__(self) -> ReplyStore:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -72,12 +72,12 @@ class Answers:
         with self._errors():
             self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def answers(self) -> Iterator[tuple[str, str]]:
-        """(name, raw answer) of the answered images, by name."""
+    def raw(self) -> Iterator[tuple[str, str]]:
+        """(name, raw reply) of the answered images, by name."""
         yield from self._file.execute("SELECT name, raw FROM answers WHERE status = 'answered' ORDER BY name")
 
     def reasons(self) -> dict[str, str]:
-        """Of every image that was asked about, by name: why there is no answer, or '' where there is one."""
+        """Of every image that was asked about, by name: why there is no reply, or '' where there is one."""
         return dict(self._file.execute("SELECT name, reason FROM answers ORDER BY name"))
 
     def _check(self, identity: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field, ValidationError
 
 from zoo.errors import EnvironmentProblem, InputError, ZooError, missing_package
-from zoo.learn.label.labeller import Answer, NoAnswer, Score, Tags, malformed
+from zoo.learn.label.labeller import NoReply, Reply, Score, Tags, malformed
 
 if TYPE_CHECKING:
     import httpx
@@ -61,7 +61,7 @@ class Vision:
         limits = httpx.Limits(max_connections=config.workers, max_keepalive_connections=config.workers)
         self._client = httpx.Client(timeout=config.timeout, limits=limits)
 
-    def ask(self, jpeg: bytes) -> Answer:
+    def ask(self, jpeg: bytes) -> Reply:
         """One request for one image."""
         import httpx
 
@@ -70,13 +70,13 @@ class Vision:
         try:
             response = self._client.post(self._url, json=body, headers={"x-goog-api-key": key} if key else {})
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise NoAnswer(_without(key, f"{type(error).__name__}: {error}")) from None
+            raise NoReply(_without(key, f"{type(error).__name__}: {error}")) from None
         text = _without(key, response.text)
         if response.status_code == 200:
-            return Answer(text, self.read(text))
+            return Reply(text, self.read(text))
         reason = f"HTTP {response.status_code}: {_message(text) or response.reason_phrase}"
         if response.status_code in TRANSIENT:
-            raise NoAnswer(reason, raw=text, after=_seconds(response))
+            raise NoReply(reason, raw=text, after=_seconds(response))
         raise self._refused(response.status_code, reason)
 
     @staticmethod
@@ -93,7 +93,7 @@ class Vision:
             raise malformed(error, raw) from None
         if image.error is not None:
             reason = f"error {image.error.code}: {_line(image.error.message)}"
-            raise NoAnswer(reason, raw=raw, again=image.error.code in TRANSIENT_CODES)
+            raise NoReply(reason, raw=raw, again=image.error.code in TRANSIENT_CODES)
         return [(label.description, label.score) for label in image.labels]
 
     def _key(self) -> str:

@@ -1,4 +1,4 @@
-"""A teacher's answers to a folder of images: what is asked, what is kept, and when it is enough."""
+"""Labelling a folder of images: which are asked about, what is kept of the replies, and when that is enough."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from zoo.errors import EnvironmentProblem
 from zoo.files import sha256
 from zoo.learn.label import pairs, pictures
-from zoo.learn.label.ask import Outcome, Question
+from zoo.learn.label.ask import Outcome, Question, ask_all
 from zoo.learn.label.config import LabelConfig
 from zoo.learn.label.labeller import identity, labeller_class
-from zoo.learn.label.store import Answers
+from zoo.learn.label.store import ReplyStore
 from zoo.progress import Advance, track
 
-ANSWERS = "answers.sqlite"
-MISSES = 50  # so many images in a row without an answer: the teacher is not there
+REPLIES = "answers.sqlite"
+MISSES = 50  # this many images in a row without a reply: the teacher is not there
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Labelled:
     """Of `images` in the folder: how many are `answered`, how many were `asked` about just now, and why others failed,
-    by name. `tags`: how many of the answers' tags are in the index.
+    by name. `tags`: how many of the replies' tags are in the index.
     """
 
     images: int
@@ -38,18 +38,18 @@ class Recorded:
         return not failed or (self.answered > 0 and failed <= max_failures * (self.answered + failed))
 
 
-def record(config: LabelConfig, root: Path, out: Path, *, limit: int | None = None) -> Recorded:
-    """Ask about every image below `root` that has no answer in `out` yet, `limit` of them at most; then write tag index
+def label_folder(config: LabelConfig, root: Path, out: Path, *, limit: int | None = None) -> Labelled:
+    """Ask about every image below `root` that has no reply in `out` yet, `limit` of them at most; then write tag index
     and pairs. `ZooError` when the teacher cannot be asked at all; what it answered before is kept.
     """
     names = pictures.find(root)
     asked = misses = 0
 
-    with Answers(out / ANSWERS, identity(config)) as answers:
+    with ReplyStore(out / REPLIES, identity(config)) as replies:
 
         def keep(outcome: Outcome) -> None:
             nonlocal asked, misses
-            answers.keep(outcome)
+            replies.keep(outcome)
             advance()
             asked += outcome.attempts > 0
             if not outcome.reason:
@@ -61,16 +61,14 @@ def record(config: LabelConfig, root: Path, out: Path, *, limit: int | None = No
                 )
 
         with track(f"asking {config.teacher}", len(names)) as advance:
-            questions = islice(_unanswered(root, names, answers, advance), limit)
+            questions = islice(_unanswered(root, names, replies, advance), limit)
             _ask_all(config)(config, root, questions, keep)
 
-        reasons = answers.reasons()
+        reasons = replies.reasons()
         read, there = labeller_class(config.teacher).read, set(names)
-        tags = pairs.write(
-            out, ((name, read(raw)) for name, raw in answers.answers() if name in there), keep=config.tags
-        )
+        tags = pairs.write(out, ((name, read(raw)) for name, raw in replies.raw() if name in there), keep=config.tags)
     failures = {name: reasons[name] for name in names if reasons.get(name)}
-    return Recorded(len(names), sum(reasons.get(name) == "" for name in names), asked, failures, tags)
+    return Labelled(len(names), sum(reasons.get(name) == "" for name in names), asked, failures, tags)
 
 
 def _ask_all(config: LabelConfig) -> Callable[[LabelConfig, Path, Iterator[Question], Callable[[Outcome], None]], None]:
@@ -78,15 +76,13 @@ def _ask_all(config: LabelConfig) -> Callable[[LabelConfig, Path, Iterator[Quest
         from zoo.learn.label import ray
 
         return ray.ask_all
-    from zoo.learn.label import threads
-
-    return threads.ask_all
+    return ask_all
 
 
-def _unanswered(root: Path, names: list[str], answers: Answers, advance: Advance) -> Iterator[Question]:
+def _unanswered(root: Path, names: list[str], replies: ReplyStore, advance: Advance) -> Iterator[Question]:
     for name in names:
         digest = _digest(root / name)
-        if answers.has(name, digest):
+        if replies.has(name, digest):
             advance()
         else:
             yield Question(name, digest)

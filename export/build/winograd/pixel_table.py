@@ -1,7 +1,7 @@
 """QLevels in the place of everything between the image and the first quantiser.
 
-What happens there happens to each pixel by itself: to one of 256 levels of one channel. So that a table can hold it,
-and the table is what that part of the graph answers to an image with every level.
+These nodes treat every pixel by itself, so that each of the 256 uint8 values of a channel always becomes the same
+quantised value: a table holds them all. It is filled by running that part of the graph on an image with every value.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import numpy as np
 import onnx
 
 from export.build.winograd.operator import Operator
+from export.build.winograd.quantised import QuantisedGraph
 from zoo.engines.onnxruntime.session import CPU, library, session_options
-from zoo.graphs.index import Array, Graph, attributes, to_bytes
+from zoo.graphs.index import Array, attributes
+from zoo.graphs.model import to_bytes
 
 STEPS = frozenset({"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Relu", "Sub"})
 
 
-def levels(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
+def pixel_table(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
     """The operator that ends in this QuantizeLinear, or None."""
     target = graph.target(quantiser)
     found = _steps(graph, quantiser.input[0])
@@ -30,14 +32,14 @@ def levels(graph: Graph, quantiser: onnx.NodeProto) -> Operator | None:
     return Operator("QLevels", quantiser.name, image, target.tensor, {}, {"table": table}, from_image=True)
 
 
-def _steps(graph: Graph, name: str) -> tuple[list[onnx.NodeProto], str] | None:
+def _steps(graph: QuantisedGraph, name: str) -> tuple[list[onnx.NodeProto], str] | None:
     """The nodes from an input of the graph to the tensor `name`, and that input: steps that treat pixels alike, and one
     Transpose from NHWC to NCHW.
     """
     steps: list[onnx.NodeProto] = []
     turned = False
     while name not in graph.inputs:
-        node = graph.made.get(name)
+        node = graph.maker(name)
         data = [] if node is None else [tensor for tensor in node.input if tensor and not graph.is_stored(tensor)]
         if node is None or len(data) != 1:
             return None
@@ -52,7 +54,7 @@ def _steps(graph: Graph, name: str) -> tuple[list[onnx.NodeProto], str] | None:
     return (steps, name) if turned else None
 
 
-def _by_channel(graph: Graph, node: onnx.NodeProto, axis: int) -> bool:
+def _by_channel(graph: QuantisedGraph, node: onnx.NodeProto, axis: int) -> bool:
     """Whether what a step computes with is the same for all pixels."""
     for name in node.input:
         stored = graph.stored(name)
@@ -64,14 +66,14 @@ def _by_channel(graph: Graph, node: onnx.NodeProto, axis: int) -> bool:
     return True
 
 
-def _table(graph: Graph, steps: list[onnx.NodeProto], image: str, channels: int) -> Array:
-    """uint8 [C, 256]: the level that each level of each channel becomes."""
+def _table(graph: QuantisedGraph, steps: list[onnx.NodeProto], image: str, channels: int) -> Array:
+    """uint8 [C, 256]: the quantised value that each uint8 value of each channel becomes."""
     names = dict.fromkeys(name for node in steps for name in node.input if graph.is_stored(name))
     stored = [onnx.numpy_helper.from_array(graph.stored(name), name) for name in names]
     output = steps[-1].output[0]
     part = onnx.helper.make_graph(
         steps,
-        "levels",
+        "pixel_table",
         [onnx.helper.make_tensor_value_info(image, onnx.TensorProto.UINT8, [1, 16, 16, channels])],
         [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.UINT8, [1, channels, 16, 16])],
         stored,
