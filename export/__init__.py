@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from export.packing.packing import Evidence, Options
+    from export.packing.request import Evidence, Options
     from export.packing.sources.checkpoint import pack_checkpoint
     from export.packing.sources.foreign import pack_onnx
     from export.packing.sources.module import pack
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Evidence", "Options", "pack", "pack_checkpoint", "pack_onnx"]
 
 _HOME = {
-    "Evidence": "packing.packing",
-    "Options": "packing.packing",
+    "Evidence": "packing.request",
+    "Options": "packing.request",
     "pack": "packing.sources.module",
     "pack_checkpoint": "packing.sources.checkpoint",
     "pack_onnx": "packing.sources.foreign",

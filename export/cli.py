@@ -73,9 +73,9 @@ def export(
     std: Annotated[str, typer.Option(help="Alike: 0.229,0.224,0.225.", rich_help_panel=FOREIGN)] = "",
     output: Annotated[str, typer.Option(help="ONNX: which output holds the logits.", rich_help_panel=FOREIGN)] = "",
 ) -> None:
-    """Export a network to ONNX graphs, prove each against its source, and pack them. Exit 1 if a graph fails."""
+    """Export a network to ONNX graphs, check each against its source, and pack them. Exit 1 if a graph fails."""
     try:
-        from export.packing.packing import Options
+        from export.packing.request import Options
         from export.packing.sources.checkpoint import pack_checkpoint
         from export.packing.sources.library import Given, is_foreign, pack_foreign
     except ImportError as error:

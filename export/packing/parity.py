@@ -1,4 +1,4 @@
-"""The gate: how far a graph's answers are from the source's in fp32, and whether that is near enough to ship."""
+"""Parity and accuracy budget: how much a graph's logits differ from the source's in fp32, and how much they may."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.tasks.task import Task
 
 Floats = npt.NDArray[np.float32]
 
-NOISE = 1e-3  # a mean over other roundings of the same answers is not the same to the last digit
+NOISE = 1e-3  # a mean over other roundings of the same logits is not the same to the last digit
 # fp32 must be the same function: only the order of sums may differ. fp16 rounds, so a near tie may turn. int8 is
 # another function that has to be as good, so it is held to the metric. Every graph is held to the metric as well: fp32
 # may lose none of it, the others what the task says.
@@ -58,10 +58,10 @@ def objections(gate: Gate, parity: Parity, task: Task, before: float, after: flo
     return found
 
 
-def compare(answers: Floats, reference: Floats, task: Task) -> Parity:
-    """`answers` against `reference`, both [N, outputs]. Anything not finite fails every measure."""
+def compare(logits: Floats, reference: Floats, task: Task) -> Parity:
+    """`logits` against `reference`, both [N, outputs]. Numbers that are not finite fail every threshold."""
     largest = float(np.abs(reference).max())
-    if answers.shape != reference.shape or not np.isfinite(answers).all():
+    if logits.shape != reference.shape or not np.isfinite(logits).all():
         return Parity(
             images=len(reference),
             max_abs=np.inf,
@@ -71,15 +71,15 @@ def compare(answers: Floats, reference: Floats, task: Task) -> Parity:
             kl=np.inf,
             largest=largest,
         )
-    difference = np.abs(answers - reference)
-    lengths = np.linalg.norm(answers, axis=1) * np.linalg.norm(reference, axis=1)
-    cosines = (answers * reference).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    difference = np.abs(logits - reference)
+    lengths = np.linalg.norm(logits, axis=1) * np.linalg.norm(reference, axis=1)
+    cosines = (logits * reference).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
     return Parity(
         images=len(reference),
         max_abs=float(difference.max()),
         mean_abs=float(difference.mean()),
         cosine=float(cosines.min()),
-        agreement=task.agreement(answers, reference),
-        kl=task.divergence(answers, reference),
+        agreement=task.agreement(logits, reference),
+        kl=task.divergence(logits, reference),
         largest=largest,
     )

@@ -115,7 +115,7 @@ def test_verify_command(zoo_command, signed, keys, tmp_path):
 
 
 def test_export_signs_what_it_packs(run, keys, tmp_path):
-    from export.packing.packing import Options
+    from export.packing.request import Options
     from export.packing.sources.checkpoint import pack_checkpoint
 
     out = tmp_path / "vgg.zoo"

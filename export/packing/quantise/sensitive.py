@@ -18,9 +18,9 @@ from zoo.progress import track
 from zoo.tasks.task import Task
 
 Choice = Literal["minmax", "entropy", "percentile", "auto"]
-Answers = Callable[[onnx.ModelProto, Pixels], npt.NDArray[np.float32]]
+RunGraph = Callable[[onnx.ModelProto, Pixels], npt.NDArray[np.float32]]
 
-LOOKED_AT = 64  # images that one layer alone is judged by: it moves every answer, and there may be a hundred layers
+RANKING_IMAGES = 64  # images that rank the layers: a layer changes the logits of all, and there may be a hundred layers
 MOST = 0.5  # of the layers: a graph that has to keep more of them in fp32 is no int8 graph
 
 
@@ -40,26 +40,26 @@ def attempts(
     images: Pixels,
     *,
     choice: Choice,
-    answers: Answers,
+    logits_of: RunGraph,
     task: Task,
     targets: npt.NDArray[Any] | None,
 ) -> Iterator[Attempt]:
-    """int8 graphs, the plainest first: everything quantised, then with more and more layers in fp32, the one that
-    changes the answers most when it alone is quantised first. Take the first that is good enough; nothing is computed
+    """int8 graphs, the simplest first: everything quantised, then with more and more layers in fp32, the one that
+    changes the logits most when it alone is quantised first. Take the first that is good enough; nothing is computed
     before it is asked for.
 
     `images` calibrate, uint8 [N, H, W, 3]. `auto` takes the method with the best metric on them, so that the test
-    images stay out of the choice; between equals, the one whose answers are nearest to fp32's. Without `targets` of the
+    images stay out of the choice; between equals, the one whose logits are nearest to fp32's. Without `targets` of the
     images it is the one that agrees best with fp32.
     """
     seen = statistics(fp32, images, histograms=choice != "minmax")
     if choice == "auto":
-        first = _best(fp32, flavour, seen, images, answers, task, targets)
+        first = _best(fp32, flavour, seen, images, logits_of, task, targets)
     else:
         first = Attempt(quantise(fp32, flavour, seen.cut(choice)), choice)
     yield first
     ranges, names = seen.cut(first.method), layer_names(fp32)
-    ranked = _ranked(fp32, flavour, seen, first.method, images[:LOOKED_AT], answers)
+    ranked = _ranked(fp32, flavour, seen, first.method, images[:RANKING_IMAGES], logits_of)
     count = 1
     while count <= MOST * len(ranked):
         without = _with_activations(fp32, [node for node, _ in ranked[:count]])
@@ -74,36 +74,36 @@ def _best(
     flavour: Flavour,
     seen: Statistics,
     images: Pixels,
-    answers: Answers,
+    logits_of: RunGraph,
     task: Task,
     targets: npt.NDArray[Any] | None,
 ) -> Attempt:
-    reference = answers(fp32, images)
+    reference = logits_of(fp32, images)
     models = {method: quantise(fp32, flavour, seen.cut(method)) for method in METHODS}
-    found = {method: answers(model, images) for method, model in models.items()}
+    found = {method: logits_of(model, images) for method, model in models.items()}
     tried: dict[str, float] = {}
     merits: dict[Method, tuple[float, float]] = {}
-    for method, answer in found.items():
+    for method, logits in found.items():
         if targets is None:
-            tried[method] = merit = task.agreement(answer, reference)
+            tried[method] = merit = task.agreement(logits, reference)
         else:
-            tried[method] = task.score(answer, targets)[task.metric]
+            tried[method] = task.score(logits, targets)[task.metric]
             merit = -task.lost(0.0, tried[method])
-        merits[method] = merit, -float(np.abs(answer - reference).mean())
+        merits[method] = merit, -float(np.abs(logits - reference).mean())
     best = max(METHODS, key=merits.__getitem__)
     return Attempt(models[best], best, tried)
 
 
 def _ranked(
-    fp32: onnx.ModelProto, flavour: Flavour, seen: Statistics, method: Method, images: Pixels, answers: Answers
+    fp32: onnx.ModelProto, flavour: Flavour, seen: Statistics, method: Method, images: Pixels, logits_of: RunGraph
 ) -> list[tuple[str, float]]:
-    """(node, mean |difference| of the answers when it alone is quantised), the largest first."""
-    reference, ranges, names = answers(fp32, images), seen.cut(method), layer_names(fp32)
+    """(node, mean |difference| of the logits when it alone is quantised), the largest first."""
+    reference, ranges, names = logits_of(fp32, images), seen.cut(method), layer_names(fp32)
     moved = []
     with track("looking for the layers that int8 hurts", len(names)) as advance:
         for node in names:
             alone = quantise(fp32, flavour, ranges, only=_with_activations(fp32, [node]))
-            moved.append((node, float(np.abs(answers(alone, images) - reference).mean())))
+            moved.append((node, float(np.abs(logits_of(alone, images) - reference).mean())))
             advance()
     return sorted(moved, key=lambda entry: -entry[1])
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
-from export.packing.source import TorchSource
+from export.packing.pipeline import Packing
+from export.packing.request import PRECISIONS, Evidence, Options, Request
+from export.packing.sources.torch_network import TorchSource
 from zoo import data
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.data import Splits
@@ -36,8 +37,8 @@ def pack_checkpoint(
     """Pack the checkpoint at `path` as the bundle `out`.
 
     The test images are those of its own recipe and seed, from `data_path` if they have moved; `splits` spares reading
-    them again; `test_set` is a file to write them to. So many training images are for `calibration`. Raises
-    `VerdictError` when a graph fails its gate.
+    them again; `test_set` is a file to write them to. `calibration` is a number of training images. Raises
+    `VerdictError` when a graph fails a check.
     """
     options = options or Options()
     network, about = checkpoint.load(path)
@@ -49,30 +50,30 @@ def pack_checkpoint(
         with atomic_file(test_set) as temporary:
             save_file({"image": images.test.images, "target": images.test.targets}, temporary)
     preprocessing, task = about.data.preprocessing, about.problem
-    return pack_source(
-        TorchSource(
-            network,
-            about.name,
-            preprocessing.height,
-            preprocessing.width,
-            task.output,
-            options.opset,
-            options.max_batch,
-        ),
-        out,
-        name=about.name,
-        task=task,
-        preprocessing=preprocessing,
-        evidence=evidence(images, preprocessing, calibration, about.seed),
-        provenance=about.provenance
-        | {"role": about.role, "seed": about.seed, "checkpoint_sha256": sha256(checkpoint.find(path))},
-        precisions=precisions,
-        options=options,
+    source = TorchSource(
+        network,
+        about.name,
+        preprocessing.height,
+        preprocessing.width,
+        task.output,
+        options.opset,
+        options.max_batch,
     )
+    request = Request(
+        source,
+        about.name,
+        task,
+        preprocessing,
+        evidence(images, preprocessing, calibration, about.seed),
+        about.provenance | {"role": about.role, "seed": about.seed, "checkpoint_sha256": sha256(checkpoint.find(path))},
+        precisions,
+        options,
+    )
+    return Packing(request, out).run()
 
 
 def evidence(images: Splits, preprocessing: Preprocessing, calibration: int, seed: int) -> Evidence:
-    """The test images, and so many training images drawn by the seed to calibrate on."""
+    """The test images, and `calibration` training images, drawn by the seed."""
     if calibration < 1:
         raise InputError(f"at least one image is needed for calibration, not {calibration}")
     chosen = images.train.take(np.random.default_rng(seed).permutation(len(images.train))[:calibration])

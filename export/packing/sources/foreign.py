@@ -17,9 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from export.packing.half import LARGEST, MARGIN, reaches
 from export.packing.macs import cost
 from export.packing.onnx import MAX_BATCH, OPSET
-from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
 from export.packing.parity import Floats
+from export.packing.pipeline import Packing
 from export.packing.quantise.calibrate import measure
+from export.packing.request import PRECISIONS, Evidence, Options, Request
 from export.packing.sources.module import check_channels, preprocessing_of, task_of
 from zoo.bundle.manifest import Cost, Manifest, Precision
 from zoo.engines.onnxruntime.session import library
@@ -61,24 +62,24 @@ def pack_onnx(
     Float graphs get the scaling to 0..1, `mean` and `std` put in front (0 and 1/255 for one that takes 0 to 255); uint8
     ones have theirs inside. `size`: the side, where the graph leaves it open. `output` names one of several, or a
     tensor inside. A last Softmax (Sigmoid for tags) is taken off: engines apply it. Everything else as for
-    `export.pack`; graphs are held to what the file itself answers in ONNX Runtime.
+    `export.pack`; graphs are compared with the logits of the file itself in ONNX Runtime.
     """
     path, out, options = Path(path), Path(out), options or Options()
     check_channels(mean, std)
     side = side_of(path, size)
     preprocessing, problem = preprocessing_of(side, resize), task_of(task, labels, side)
     source = OnnxSource.open(path, side, problem, output, mean, std, options)
-    return pack_source(
+    request = Request(
         source,
-        out,
-        name=name or path.stem,
-        task=problem,
-        preprocessing=preprocessing,
-        evidence=evidence,
-        provenance={"onnx_sha256": sha256(path)} | dict(provenance or {}),
-        precisions=precisions,
-        options=options,
+        name or path.stem,
+        problem,
+        preprocessing,
+        evidence,
+        {"onnx_sha256": sha256(path)} | dict(provenance or {}),
+        precisions,
+        options,
     )
+    return Packing(request, out).run()
 
 
 def side_of(path: Path, size: int | None) -> int:
@@ -137,26 +138,26 @@ class OnnxSource:
         """Three pictures of noise show whether the graph takes any batch, and whether it answers with logits."""
         noise = np.random.default_rng(0).integers(256, size=(3, self.side, self.side, 3), dtype=np.uint8)
         try:
-            answers = self.answer(noise)
-            alone = self.answer(noise[:1])
+            logits = self.logits(noise)
+            alone = self.logits(noise[:1])
         except Exception as error:  # the library raises a dozen types of its own
             reason = first_line(error)
             raise InputError(f"{path} cannot answer 3 pictures of {self.side} pixels: {reason}") from None
-        if answers.ndim != 2 or len(answers) != 3 or answers.dtype != np.float32:
+        if logits.ndim != 2 or len(logits) != 3 or logits.dtype != np.float32:
             raise InputError(
-                f"{path} answers with {answers.dtype} {list(answers.shape)}, and float32 [3, outputs] is needed"
+                f"{path} answers with {logits.dtype} {list(logits.shape)}, and float32 [3, outputs] is needed"
             )
-        if not np.allclose(alone, answers[:1], atol=1e-3 * max(1.0, float(np.abs(answers).max()))):
+        if not np.allclose(alone, logits[:1], atol=1e-3 * max(1.0, float(np.abs(logits).max()))):
             raise InputError(
                 f"{path} answers a picture otherwise alone than among others: it is made for one batch size"
             )
-        if are_probabilities(answers):
+        if are_probabilities(logits):
             raise InputError(
                 f"{path} answers with probabilities: name the tensor in front of its softmax with --output"
             )
 
-    def answer(self, images: Pixels) -> Floats:
-        """What the file itself says, its images normalised outside of it: float32 [N, outputs]."""
+    def logits(self, images: Pixels) -> Floats:
+        """The logits of the file itself, whose images are normalised outside of it: float32 [N, outputs]."""
         onnxruntime = library()
 
         options = onnxruntime.SessionOptions()
@@ -182,7 +183,7 @@ class OnnxSource:
         inner.CopyFrom(self.core)
         del inner.graph.value_info[:]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of weights that fp16 rounds: the gate sees what it costs
+            warnings.simplefilter("ignore")  # of weights that fp16 rounds: the parity check measures what that costs
             narrow = float16.convert_float_to_float16(
                 inner,
                 min_positive_val=SMALLEST,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from export.packing.packing import PRECISIONS, Evidence, Options
+from export.packing.request import PRECISIONS, Evidence, Options
 from export.packing.sources.checkpoint import CALIBRATION_IMAGES, evidence
 from export.packing.sources.foreign import pack_onnx, side_of
 from export.packing.sources.module import pack, preprocessing_of

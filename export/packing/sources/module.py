@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from export.packing.onnx import refuse_training
-from export.packing.packing import PRECISIONS, Evidence, Options, pack_source
-from export.packing.source import TorchSource
+from export.packing.pipeline import Packing
+from export.packing.request import PRECISIONS, Evidence, Options, Request
+from export.packing.sources.torch_network import TorchSource
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.errors import InputError, first_line, nearest
 from zoo.models.library import MEAN, STD
@@ -38,14 +39,14 @@ def pack(
     provenance: Mapping[str, Any] | None = None,
     options: Options | None = None,
 ) -> Manifest:
-    """Pack `module`, in eval mode, which takes float32 [N, 3, size, size] and answers float32 [N, outputs].
+    """Pack `module`, in eval mode, which takes float32 [N, 3, size, size] and returns float32 [N, outputs].
 
     The bundle takes uint8 [N, size, size, 3] RGB: scaling to 0..1, `mean` and `std` become part of every graph.
     `labels` name the classes, tags or points in output order; `task` is classification, tagging or keypoints; `resize`
     is the short side in pixels before an app's centre crop (the size). `evidence` holds real images, uint8
-    [N, size, size, 3]: graphs are calibrated on some and held to the module's answers and the metric on others.
+    [N, size, size, 3]: graphs are calibrated on some, and compared on others with the module's logits and by the metric.
 
-    Raises `InputError` for what does not fit, `VerdictError` when a graph fails its gate; then nothing is written.
+    Raises `InputError` for what does not fit, `VerdictError` when a graph fails a check; then nothing is written.
     """
     path = Path(out)
     name = name or path.stem
@@ -53,18 +54,18 @@ def pack(
     preprocessing, problem, options = preprocessing_of(size, resize), task_of(task, labels, size), options or Options()
     check_channels(mean, std)
     network = Normalised(module, mean, std).eval()
-    _check_answer(network, size, name)
-    return pack_source(
+    _check_output(network, size, name)
+    request = Request(
         TorchSource(network, name, size, size, problem.output, options.opset, options.max_batch),
-        path,
-        name=name,
-        task=problem,
-        preprocessing=preprocessing,
-        evidence=evidence,
-        provenance={"weights_sha256": weights_sha256(module)} | dict(provenance or {}),
-        precisions=precisions,
-        options=options,
+        name,
+        problem,
+        preprocessing,
+        evidence,
+        {"weights_sha256": weights_sha256(module)} | dict(provenance or {}),
+        precisions,
+        options,
     )
+    return Packing(request, path).run()
 
 
 def preprocessing_of(size: int, resize: int | None) -> Preprocessing:
@@ -84,21 +85,21 @@ def task_of(name: str, labels: Sequence[str], size: int) -> Task:
 
 
 def check_channels(mean: Sequence[float], std: Sequence[float]) -> None:
-    """`InputError` for what is no mean and deviation of three channels."""
+    """`InputError` unless these are mean and standard deviation of three channels."""
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise InputError(f"mean and std are three numbers each, std above 0: not {list(mean)} and {list(std)}")
 
 
-def _check_answer(network: Normalised, size: int, name: str) -> None:
+def _check_output(network: Normalised, size: int, name: str) -> None:
     device = next((tensor.device for tensor in network.network.parameters()), torch.device("cpu"))
     if device.type != "cpu":
         raise InputError(f"{name} lies on {device}: move it to the CPU first, module.cpu()")
     with torch.no_grad():
         try:
-            answer = network(torch.zeros(2, size, size, 3, dtype=torch.uint8))
+            output = network(torch.zeros(2, size, size, 3, dtype=torch.uint8))
         except RuntimeError as error:
             reason = first_line(error)
             raise InputError(f"{name} does not take float32 [2, 3, {size}, {size}]: {reason}") from error
-    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or not answer.is_floating_point():
-        shape = list(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+    if not isinstance(output, torch.Tensor) or output.ndim != 2 or not output.is_floating_point():
+        shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise InputError(f"{name} answers with {shape}, and float32 [2, outputs] is needed")

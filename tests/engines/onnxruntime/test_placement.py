@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export.packing.source import TorchSource
+from export.packing.sources.torch_network import TorchSource
 from tests.support import cuda_nowhere
 from tests.support.places import ROOT
 from zoo.graphs.model import count, to_bytes

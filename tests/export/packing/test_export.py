@@ -10,13 +10,14 @@ import onnx
 import pytest
 import torch
 
-from export.packing import source as sources
 from export.packing.fold import folded, folded_with_signature
 from export.packing.onnx import to_onnx
-from export.packing.packing import Evidence, Options, pack_source
 from export.packing.parity import compare, gates, objections
-from export.packing.source import TorchSource
+from export.packing.pipeline import Packing
+from export.packing.request import Evidence, Options, Request
+from export.packing.sources import torch_network
 from export.packing.sources.checkpoint import pack_checkpoint
+from export.packing.sources.torch_network import TorchSource
 from zoo.engines import Bundle
 from zoo.errors import InputError, VerdictError, ZooError
 from zoo.files import sha256
@@ -135,17 +136,17 @@ def test_an_opset_that_the_exporter_changes_is_refused():
 
 def pack_it(network, run, out, options=None, **more):
     test = run.splits.test
-    return pack_source(
+    request = Request(
         TorchSource(network, "shapes", 16, 16, run.task.output),
-        out,
-        name="shapes",
-        task=run.task,
-        preprocessing=Preprocessing(18, 16, 16),
-        evidence=Evidence(run.splits.train.images, test.images, test.targets),
+        "shapes",
+        run.task,
+        Preprocessing(18, 16, 16),
+        Evidence(run.splits.train.images, test.images, test.targets),
         provenance={},
-        options=options,
+        options=options or Options(),
         **more,
     )
+    return Packing(request, out).run()
 
 
 class _Wrong(torch.nn.Module):
@@ -170,9 +171,9 @@ class _Wrong(torch.nn.Module):
 def test_a_wrong_answer_with_the_right_shape_is_caught(network, run, tmp_path, monkeypatch, mistake, precision):
     """An exporter that swaps channels, permutes classes or forgets normalisation must not get past the gate."""
     out = tmp_path / "wrong.zoo"
-    real = sources.to_onnx
+    real = torch_network.to_onnx
     wrong = lambda network, *where, **names: real(_Wrong(network, mistake).eval(), *where, **names)  # noqa: E731
-    monkeypatch.setattr(sources, "to_onnx", wrong)
+    monkeypatch.setattr(torch_network, "to_onnx", wrong)
     with pytest.raises(VerdictError, match=r"fp32 graph is not packed: outputs differ by up to .* \(at most 0\.0"):
         pack_it(network, run, out, precisions=(precision,))
     assert not out.exists()

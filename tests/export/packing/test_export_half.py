@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from export.packing.execute import logits_of
 from export.packing.fold import folded_with_signature
 from export.packing.half import half
 from export.packing.onnx import to_onnx
-from export.packing.packing import answers_of
 from zoo.errors import VerdictError
 from zoo.graphs.model import count, weights
 from zoo.graphs.strong_types import problems
@@ -61,7 +61,7 @@ def test_layers_that_overflow_are_found_and_stay_in_fp32():
     assert (half_weights(model), len(weights(model))) == (3, 5)
     assert problems(model) == []
     expected = evaluate(network, torch.from_numpy(IMAGES)).numpy()
-    answers = answers_of(model, IMAGES)
+    answers = logits_of(model, IMAGES)
     assert np.abs(answers - expected).max() < 5e-3 * max(1, np.abs(expected).max())
 
     with torch.no_grad():  # what it would have been

@@ -13,11 +13,11 @@ import torch
 from onnx import TensorProto
 
 import export
-from export.packing.packing import answers_of
+from export.packing.execute import logits_of
 from export.packing.quantise.calibrate import BINS, Statistics
 from export.packing.quantise.quantize import FLAVOURS, quantise, statistics
 from export.packing.quantise.sensitive import attempts
-from export.packing.source import TorchSource
+from export.packing.sources.torch_network import TorchSource
 from tests.support.pictures import CLASSES, picture
 from zoo.engines.registry import backend_class
 from zoo.errors import EnvironmentProblem, InputError, VerdictError
@@ -127,14 +127,14 @@ def test_auto_takes_the_method_with_the_best_metric(fp32, run, precision):
             FLAVOURS[precision],
             train.images,
             choice="auto",
-            answers=answers_of,
+            logits_of=logits_of,
             task=run.task,
             targets=train.targets,
         )
     )
     assert set(first.tried) == {"minmax", "entropy", "percentile"}
     assert first.tried[first.method] == max(first.tried.values())
-    measured = run.task.score(answers_of(first.model, train.images), train.targets)["top1"]
+    measured = run.task.score(logits_of(first.model, train.images), train.targets)["top1"]
     assert first.tried[first.method] == measured
 
 

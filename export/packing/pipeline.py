@@ -1,0 +1,70 @@
+"""From a source to a bundle, step by step. A bundle is written only if every graph in it passed its checks.
+
+    source -> candidates (quantise) -> judge (parity, accuracy budget, structure) -> write
+
+Every kind of source goes through here: a checkpoint, a torch module, a library's model, an ONNX file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from export.packing.candidates import Candidate, candidates
+from export.packing.judge import Judge, Judged
+from export.packing.request import Request
+from export.packing.write import write_bundle
+from zoo.bundle.manifest import Manifest, Precision
+from zoo.bundle.signature import signer
+from zoo.errors import InputError, VerdictError
+from zoo.files import atomic_folder
+from zoo.progress import note, track
+
+
+class Packing:
+    """Writes the bundle `out`, a folder whose name ends in .zoo, as `request` asks for it.
+
+    manifest = Packing(Request(source, "shapes", task, preprocessing, evidence, provenance={}), out).run()
+    """
+
+    def __init__(self, request: Request, out: Path) -> None:
+        self.request, self.out = request, out
+
+    def run(self) -> Manifest:
+        """All steps, in order. Raises `InputError` for what does not fit and `VerdictError` when a graph fails a check;
+        then nothing is written, and a bundle that was there before stays.
+        """
+        request, precisions = self.request, self.request.precisions
+        if self.out.suffix != ".zoo":
+            raise InputError(f"a bundle's name ends in .zoo: {self.out}")
+        request.check()
+        sign = None if request.options.sign is None else signer(request.options.sign)  # a wrong key fails before work
+        with track(f"exporting {request.name}", 1 + len(precisions)) as advance, atomic_folder(self.out) as folder:
+            judge = Judge.open(request, folder)  # asks the source for its logits, which graphs are compared with
+            fp32 = request.source.fp32()
+            # Also when fp32 is not packed: int8 graphs are made from it, and are themselves held to the metric alone.
+            accepted = {"fp32": self._first_accepted(judge, [Candidate(fp32, "fp32")])}
+            advance()
+            for precision in precisions:
+                if precision != "fp32":
+                    accepted[precision] = self._first_accepted(judge, candidates(request, fp32, precision))
+                advance()
+            graphs: dict[Precision, Judged] = {precision: accepted[precision] for precision in precisions}
+            manifest = write_bundle(folder, request, judge, graphs)
+            if sign is not None:
+                sign(folder)
+        return manifest
+
+    def _first_accepted(self, judge: Judge, tried: Iterable[Candidate]) -> Judged:
+        """The first candidate that passes every check; its file is in the bundle's folder."""
+        name = self.request.name
+        for number, candidate in enumerate(tried):
+            judged = judge(candidate)
+            if not judged.objections:
+                if number:
+                    note(f"{name}: {candidate.precision} keeps {', '.join(candidate.kept)} in fp32")
+                return judged
+        reasons = judged.objections
+        if number:
+            reasons = [*reasons, f"also with its {len(candidate.kept)} most sensitive layers in fp32"]
+        raise VerdictError(f"{name}: the {candidate.precision} graph is not packed: {'; '.join(reasons)}")
