@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.gpu import Nvml, State, devices, find, is_gpu, meter
-from tests.support.fake_nvml import UUIDS, Machine, pynvml
+from tests.support.fakes.fake_nvml import UUIDS, Machine, pynvml
 from zoo.errors import EnvironmentProblem, InputError
 
 

@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from tests.support.command import one_line
-from tests.support.hub import TOKEN, Hub, running
+from tests.support.fakes.hub import TOKEN, Hub, running
 from tests.support.tiny import tiny_bundle
 from tests.support.world import add_plan
 from zoo.bundle.hub import pull, push

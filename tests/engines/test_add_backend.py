@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import zoo
-from bench.suite.case_list import plan
+from bench.suite.case_list import list_cases
 from bench.suite.choices import Choices
 from bench.tune.candidates import Kind, kinds
 from tests.support.places import ROOT
@@ -79,10 +79,10 @@ def test_it_is_in_every_table(installed, bundle, zoo_command) -> None:
     assert Kind(NAME, "fp32") in kinds(engines.Bundle.open(bundle))[1]  # not built: zoo build makes one
     assert zoo_command("build", bundle, "--backend", NAME).returncode == 0
     assert Kind(NAME, "fp32") in kinds(engines.Bundle.open(bundle))[0]
-    (case,) = plan([bundle], [], Choices(backends=[NAME]))
+    (case,) = list_cases([bundle], [], Choices(backends=[NAME]))
     assert (case.backend, case.precision, case.device) == (NAME, "fp32", "cpu")
     with pytest.raises(InputError, match=f"{NAME} runs on cpu only, and cuda is asked for"):
-        plan([bundle], [], Choices(backends=[NAME], devices=["cuda"]))
+        list_cases([bundle], [], Choices(backends=[NAME], devices=["cuda"]))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from zoo.bundle.sidecar import Named, Processor, Sidecar
 from zoo.files import sha256
 
 ROOTS = [Path(root) for root in os.environ.get("ZOO_TENSORRT_ROOT", "").split(":") if root]
-FAKE = ROOT / "tests" / "tensorrt_fake"
+FAKE = ROOT / "tests" / "support" / "fakes" / "tensorrt_fake"
 CLASSES = ("Runtime", "CudaEngine", "ExecutionContext")
 PLAN = "2 3 4 8 10 3"  # batches of 2 to 4 images of 8 x 10 pixels, 3 answers
 

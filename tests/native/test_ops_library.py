@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from libzoo import checked, python
 from onnx import TensorProto, helper, numpy_helper
+
+from tests.support.libzoo import checked, python
 
 U8, RNG = TensorProto.UINT8, np.random.default_rng(11)
 

@@ -45,13 +45,16 @@ def mean(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
         return None
     source = graph.source(node.input[0])
     maps = None if source is None else graph.shape(source.tensor)
-    if source is None or maps is None or len(maps) != 4 or None in maps[1:] or not _spatial(graph, node):
+    if source is None or maps is None or len(maps) != 4 or not _spatial(graph, node):
+        return None
+    sides = [side for side in maps[2:] if side is not None]
+    if maps[1] is None or len(sides) != 2:
         return None
     answer = graph.shape(quantiser.output[0])
     if answer is None or len(answer) != 2 or answer[1] != maps[1]:
         return None
     ratio = source.scale / target.scale
-    settings = {"multiplier": ratio / math.prod(maps[2:]), "offset": target.zero - source.zero * ratio}
+    settings = {"multiplier": ratio / math.prod(sides), "offset": target.zero - source.zero * ratio}
     return Operator("QMean", node.name, source.tensor, target.tensor, settings, {}, flat=True)
 
 

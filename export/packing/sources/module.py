@@ -44,7 +44,7 @@ def pack(
     The bundle takes uint8 [N, size, size, 3] RGB: scaling to 0..1, `mean` and `std` become part of every graph.
     `labels` name the classes, tags or points in output order; `task` is classification, tagging or keypoints; `resize`
     is the short side in pixels before an app's centre crop (the size). `evidence` holds real images, uint8
-    [N, size, size, 3]: graphs are calibrated on some, and compared on others with the module's logits and by the metric.
+    [N, size, size, 3]: some for calibration, others to compare graphs with the module by logits and by the metric.
 
     Raises `InputError` for what does not fit, `VerdictError` when a graph fails a check; then nothing is written.
     """

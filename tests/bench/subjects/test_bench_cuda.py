@@ -12,9 +12,9 @@ import zoo
 from bench.cases import Case, Limits
 from bench.measure.cold import ColdL2
 from bench.measure.session import rows
-from tests.support import fake_cuda
-from tests.support.fake_gpu import NAME, FakeGpu
-from tests.support.fake_nvml import UUIDS, Machine, pynvml
+from tests.support.fakes import fake_cuda
+from tests.support.fakes.fake_gpu import NAME, FakeGpu
+from tests.support.fakes.fake_nvml import UUIDS, Machine, pynvml
 from tests.support.tiny import tiny_bundle
 from zoo.engines.registry import BACKENDS
 from zoo.errors import EnvironmentProblem, InputError
@@ -27,7 +27,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setitem(BACKENDS, NAME, "tests.support.fake_gpu:FakeGpu")
+    monkeypatch.setitem(BACKENDS, NAME, "tests.support.fakes.fake_gpu:FakeGpu")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", UUIDS[1])
     monkeypatch.setattr("bench.gpu.Nvml.seconds", 0.05)
     FakeGpu.made.clear()
@@ -147,6 +147,6 @@ def test_what_the_cold_cache_asks_of_cuda_is_there() -> None:
 def test_a_backend_that_does_not_say_what_the_gpu_alone_takes_has_no_scope_compute(
     bundle: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(BACKENDS, NAME, "tests.support.fake_gpu:SilentGpu")
+    monkeypatch.setitem(BACKENDS, NAME, "tests.support.fakes.fake_gpu:SilentGpu")
     with pytest.raises(InputError, match="fakegpu on cuda has no scope compute: it does not say what the GPU alone"):
         list(rows(case(bundle)))

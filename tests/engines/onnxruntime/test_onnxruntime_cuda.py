@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import zoo
-from tests.support import fake_onnxruntime_cuda, fake_tensorrt
-from tests.support.fake_cuda import Gpu
-from tests.support.fake_onnxruntime_cuda import World
+from tests.support.fakes import fake_onnxruntime_cuda, fake_tensorrt
+from tests.support.fakes.fake_cuda import Gpu
+from tests.support.fakes.fake_onnxruntime_cuda import World
 from zoo.engines.backend import Closable, Profiled, Timed
 from zoo.engines.cuda import gpu_number
 from zoo.engines.cuda_lane import BATCH_SIZES

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from export.packing.sources.torch_network import TorchSource
-from tests.support import cuda_nowhere
+from tests.support.fakes import cuda_nowhere
 from tests.support.places import ROOT
 from zoo.graphs.model import count, to_bytes
 from zoo.models.library import MEAN, STD

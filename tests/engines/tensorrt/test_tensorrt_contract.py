@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_cuda
-from tests.support.fake_tensorrt import SURFACE
+from tests.support.fakes import fake_cuda
+from tests.support.fakes.fake_tensorrt import SURFACE
 from tests.support.places import ROOT
 from zoo.files import cache_folder
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_tensorrt
-from tests.support.fake_cuda import Gpu
-from tests.support.fake_tensorrt import World
+from tests.support.fakes import fake_tensorrt
+from tests.support.fakes.fake_cuda import Gpu
+from tests.support.fakes.fake_tensorrt import World
 
 
 @pytest.fixture

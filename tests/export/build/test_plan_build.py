@@ -17,11 +17,11 @@ import zoo
 from export.build.tensorrt.build import build
 from export.build.tensorrt.compiler import Options
 from export.packing.sources.checkpoint import pack_checkpoint
-from tests.support import fake_tensorrt
-from tests.support.fake_cuda import Gpu
-from tests.support.fake_tensorrt import World
+from tests.support.fakes import fake_tensorrt
+from tests.support.fakes.fake_cuda import Gpu
+from tests.support.fakes.fake_tensorrt import World
+from tests.support.fakes.tensorrt_surface import SURFACE
 from tests.support.plans import engine_folder, load, replace_graph
-from tests.support.tensorrt_surface import SURFACE
 from zoo.bundle import sidecar
 from zoo.engines import Bundle
 from zoo.errors import EnvironmentProblem, InputError, VerdictError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.vision_service import KEY, Service, environment, write_recipe
+from tests.support.fakes.vision_service import KEY, Service, environment, write_recipe
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.support.command import one_line
-from tests.support.vision_service import KEY, rows, write_photos
+from tests.support.fakes.vision_service import KEY, rows, write_photos
 
 
 @pytest.mark.slow

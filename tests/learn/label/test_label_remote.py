@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.support.command import one_line
-from tests.support.vision_service import KEY, everything_written, rows, write_photos, write_recipe
+from tests.support.fakes.vision_service import KEY, everything_written, rows, write_photos, write_recipe
 from zoo.learn.label.ask import RateLimit
 
 PASSING = ("429", "500", "slow", "truncated", "hangup", "malformed", "impossible", "unavailable")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.command import one_line
-from tests.support.vision_service import environment, rows, write_photos, write_recipe
+from tests.support.fakes.vision_service import environment, rows, write_photos, write_recipe
 
 
 def test_failures_are_named_and_asked_about_again(label, service, tmp_path):

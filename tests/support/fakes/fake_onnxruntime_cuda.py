@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as real
 
-from tests.support.fake_cuda import Gpu
+from tests.support.fakes.fake_cuda import Gpu
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 LIBRARY = Path(real.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from tests.support.fake_cuda import Gpu
-from tests.support.tensorrt_surface import SURFACE, build_class
+from tests.support.fakes.fake_cuda import Gpu
+from tests.support.fakes.tensorrt_surface import SURFACE, build_class
 
 MARK = b"FAKEPLAN"
 TYPES = {onnx.TensorProto.FLOAT: "Float", onnx.TensorProto.FLOAT16: "Half", onnx.TensorProto.INT8: "Int8"}
@@ -349,7 +349,7 @@ def install(world: World, patch: Any) -> ModuleType:
     """Put the fakes where `import tensorrt` and `cuda.bindings.runtime` find them; `patch` is pytest's monkeypatch."""
     import sys
 
-    from tests.support import fake_cuda
+    from tests.support.fakes import fake_cuda
 
     trt, cuda = make(world), fake_cuda.make(world.gpu)
     bindings = SimpleNamespace(runtime=cuda)
