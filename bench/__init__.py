@@ -20,7 +20,7 @@ The rooms and files, from bottom to top; each imports only itself and what stand
     gpu         which GPU is meant, and its state (NVML)
     lifeline    the child's half of `processes`
     processes   starts a child process that never outlives its parent
-    subjects    what is measured, opened: a bundle, a network of torch, a peer, somebody's ONNX file, libzoo's loop
+    subjects    what is measured, opened: a bundle, a network of torch, a peer, a foreign ONNX file, libzoo's loop
     measure     times one opened case: warm-up, rounds, stop rules; energy and saturation
     show        results as tables, a sentence, CSV, JSON of pytest-benchmark
     roofline    the ceilings of this machine, and the least time of each row under them

@@ -13,10 +13,10 @@ from zoo.schemas import Strict
 
 Role = Literal["teacher", "control", "student"]
 # compute: what the device itself takes, input and output in its own memory. call: pixels in host memory in, numbers in
-# host memory out. image: the bytes of JPEG files in, answers out.
+# host memory out. image: the bytes of JPEG files in, predictions out.
 Scope = Literal["compute", "call", "image"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-# cuda-graph: the launches recorded once and replayed. cold-l2: the GPU's cache is overwritten before every call.
+# cuda-graph: the launches captured once and replayed. cold-l2: the GPU's cache is overwritten before every call.
 Variant = Literal["cuda-graph", "cold-l2"]
 EAGER = "torch"  # the backend of a checkpoint as its owner runs it today: torch, eager mode
 EAGER_PEER, COMPILED, PIPELINE = "torch-eager", "torch-compile", "torchvision-pipeline"
@@ -25,7 +25,7 @@ TORCH = (EAGER, EAGER_PEER, COMPILED)  # run a network by torch
 # fp32 graph; and what torch's users do with a checkpoint.
 GRAPH_PEERS = ("onnxruntime-default", "openvino-default")
 CHECKPOINT_PEERS = (EAGER_PEER, COMPILED, PIPELINE)
-ONNX, HUB = "onnx", "hub"  # `foreign` of a graph of somebody else's; `subject` of a library's own weights
+ONNX, HUB = "onnx", "hub"  # `foreign` of an ONNX file from elsewhere; `subject` of a library's own weights
 PEERS = (*GRAPH_PEERS, *CHECKPOINT_PEERS)
 
 
@@ -68,7 +68,7 @@ class Case(Strict):
     group: str | None = Field(None, description="what a control and its student have in common: the student's name")
     evaluation: Path | None = Field(None, description="folder DIR/CLASS/image, or a test set file; null: not measured")
     photos: Path | None = Field(None, description="scope image: the folder of the pictures")
-    selftest: bool = Field(False, description="refuse an engine whose answers to the bundle's self-test are off")
+    selftest: bool = Field(False, description="refuse an engine whose logits for the bundle's self-test are off")
     limits: Limits = Limits()
 
     @field_validator("batches", "streams")

@@ -67,7 +67,7 @@ def training(
     rounds: Annotated[int, typer.Option(min=1, help="How often each way has its turn.")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Training images a second with no teacher, an online one, and its stored answers, measured in turn."""
+    """Training images a second with no teacher, an online one, and its stored logits, measured in turn."""
     import json
 
     need("lightning", "torch", extra="train", purpose="training")

@@ -10,7 +10,7 @@ from zoo.schemas import Strict
 
 
 class Start(Strict):
-    """What an app waits for before its first answer."""
+    """What an app waits for before its first prediction."""
 
     load_ms: float = Field(gt=0, description="from the file's name to an engine")
     first_call_ms: float = Field(gt=0, description="memory is allocated, weights are packed, kernels are chosen")

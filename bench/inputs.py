@@ -11,7 +11,7 @@ from zoo.preprocess import Pixels
 
 Batch = Sequence[Any] | Pixels  # what is fed in one call; its length is the batch size
 
-# Enough images that a branch predictor or a cache cannot learn them by heart, few enough to stay small in memory.
+# Enough images that a branch predictor or a cache cannot memorise them, few enough to stay small in memory.
 DISTINCT_BATCHES = 8
 DISTINCT_BYTES = 64 * 2**20
 

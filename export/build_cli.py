@@ -53,7 +53,7 @@ def build(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the engine's sidecar as JSON.")] = False,
 ) -> None:
-    """Build an engine for this machine into the bundle. Exit 1 if its precision or answers are not proven."""
+    """Build an engine for this machine into the bundle. Exit 1 if its precision or logits are not proven."""
     from export.build.request import Request
     from zoo.bundle.bundle import Bundle
 

@@ -1,4 +1,4 @@
-"""Do both arms answer the same? Measured in every pair, in the very processes that are timed."""
+"""Do both arms give the same outputs? Measured in every pair, in the very processes that are timed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 
 def difference(baseline: Path, candidate: Path) -> float:
-    """The largest |candidate - baseline| / |baseline| of all batches in two files of answers (Euclidean norms).
+    """The largest |candidate - baseline| / |baseline| of all batches in two files of outputs (Euclidean norms).
 
-    Infinite when the shapes differ or an answer is not a finite number.
+    Infinite when the shapes differ or an output is not a finite number.
     """
     from safetensors.numpy import load_file
 

@@ -33,7 +33,7 @@ from zoo.schemas import Strict
 
 Run = Callable[[Any], np.ndarray]
 Clock = Callable[[], int]
-CHECK = "check"  # the key of images that are answered once and not timed
+CHECK = "check"  # the key of images that are run once and not timed
 # Runtimes keep their threads spinning for about this long after a call, hoping for the next one. The calls before a
 # turn, whose times are thrown away, last longer than what is left of the other arm's spinning.
 SETTLE_NS = 1_000_000
@@ -60,7 +60,7 @@ class Turn(Strict):
 
 
 class Ready(Strict):
-    """The engine is loaded and warm; its answers to the whole feed are in the job's file."""
+    """The engine is loaded and warm; its outputs for the whole feed are in the job's file."""
 
     load_ms: float
     first_call_ms: float

@@ -89,9 +89,9 @@ def _entry(before: list[Row], after: list[Row], book: Book) -> Entry:
     decision = decide([pair.unit("time") for pair in pairs], rule)
     checks = verdict.exact(_facts(before[0]), _facts(after[0]), config)
     if all(check.name != "accuracy" or check.verdict == "not checked" for check in checks):
-        # Results hold no answers. A fast wrong network must not pass, so that it needs the accuracy of both.
+        # Results hold no outputs. A fast wrong network must not pass, so that it needs the accuracy of both.
         decision = decide([], rule) if decision.verdict == "pass" else decision
-        few = "nothing says that the answers are right: measure both with --evaluate"
+        few = "nothing says that the predictions are right: measure both with --evaluate"
     found = verdict.measured("time", decision, rule, error or few)
     return Entry(
         benchmark=benchmark,
@@ -99,7 +99,7 @@ def _entry(before: list[Row], after: list[Row], book: Book) -> Entry:
         engine=row.engine,
         calls=None,
         measured=[found],
-        checks=[Check(name="answers", verdict="not checked", reason="results hold no answers"), *checks],
+        checks=[Check(name="answers", verdict="not checked", reason="results hold no outputs"), *checks],
         sentinel=None,
         pairs=pairs,
         error=error,

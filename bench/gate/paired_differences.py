@@ -47,7 +47,7 @@ class PairSize:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A pair, and what only its processes know. `difference`: of the answers, as `bench.gate.agreement` measures it."""
+    """A pair, and what only its processes know. `difference`: of the outputs, as `bench.gate.agreement` measures it."""
 
     pair: Pair
     size: PairSize

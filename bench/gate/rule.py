@@ -15,7 +15,7 @@ from typing import Literal
 from bench.stats import deviation, mean, t_quantile
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-# When it is looked at the evidence. Bonferroni over the looks keeps alpha and beta what they are called, whatever the
+# When the evidence is examined. Bonferroni over the looks keeps alpha and beta what they are called, whatever the
 # times' distribution over the looks; a spending function would save a pair or two and would have to be trusted.
 LOOKS = (5, 8, 12, 17, 24)
 

@@ -204,7 +204,7 @@ class _Work:
     def _settled(self, book: Book) -> bool:
         """Whether another pair could change nothing that matters."""
         if self.pairs and verdict.answers(self.difference, book.config).verdict == "fail":
-            return True  # how fast a wrong answer comes is of no interest
+            return True  # how fast a wrong output comes is of no interest
         return all(decision.verdict is not None for decision in self._decisions(book))
 
     def entry(self, book: Book) -> Entry:

@@ -162,12 +162,12 @@ def _same_bundles(baseline: BundleRunner, candidate: BundleRunner, config: GateC
         raise InputError(f"{baseline.path} is for {before.task} and {candidate.path} for {after.task}")
     if baseline.bundle.labels() != candidate.bundle.labels():
         raise InputError(
-            f"{baseline.path} and {candidate.path} have different labels: they do not answer the same question"
+            f"{baseline.path} and {candidate.path} have different labels: they do not solve the same problem"
         )
     same_size = (before.input.height, before.input.width) == (after.input.height, after.input.width)
     if config.answers == "same" and not same_size:
         raise InputError(
-            f"{baseline.path} and {candidate.path} see pictures of different sizes, so that their answers cannot be "
+            f"{baseline.path} and {candidate.path} see pictures of different sizes, so that their outputs cannot be "
             "compared: set answers = 'accuracy'"
         )
 

@@ -15,7 +15,7 @@ RULES = {
     "load": "The engine takes longer to load",
     "first_call": "The first call takes longer",
     "memory": "The process needs more memory",
-    "answers": "The answers differ from the baseline's",
+    "answers": "The outputs differ from the baseline's",
     "bytes": "The file is larger",
     "parameters": "The network has more parameters",
     "accuracy": "The accuracy is lower",

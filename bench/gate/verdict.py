@@ -67,7 +67,7 @@ def exact(before: Facts, after: Facts, config: GateConfig) -> list[Check]:
         reason = f"{theirs.metric} of {theirs.images} images and {ours.metric} of {ours.images} are not comparable"
         checks.append(Check(name="accuracy", verdict="not checked", reason=reason))
     else:
-        # A mean over other roundings of the same answers is not the same to the last digit.
+        # A mean over other roundings of the same outputs is not the same to the last digit.
         good = ours.lost(theirs) <= config.accuracy + 1e-7
         limit = "" if good else f" (at most {config.accuracy:g} {ours.unit} worse)"
         reason = f"{ours.metric} {theirs.shown} -> {ours.shown}{limit}"
@@ -85,14 +85,14 @@ def _grown(name: Literal["bytes", "parameters"], before: int | None, after: int 
 
 
 def answers(difference: float, config: GateConfig) -> Check:
-    """The check of what was answered while it was timed; `difference`: the worst of all pairs."""
+    """The check of the outputs while they were timed; `difference`: the worst of all pairs."""
     if config.answers == "accuracy":
         good = math.isfinite(difference)
-        reason = "finite; held to the accuracy" if good else "the candidate answers with NaN or infinity"
+        reason = "finite; held to the accuracy" if good else "the candidate gives NaN or infinity"
     else:
         good = difference <= config.difference
         shown = f"{difference:.2g}" if math.isfinite(difference) else "of another shape, NaN or infinity"
-        reason = f"difference {shown}" + ("" if good else f" (at most {config.difference:g}): it answers wrongly")
+        reason = f"difference {shown}" + ("" if good else f" (at most {config.difference:g}): its outputs are wrong")
     return Check(name="answers", verdict="pass" if good else "fail", reason=reason)
 
 
@@ -109,7 +109,7 @@ def of_entry(found: Sequence[Measured], checks: Sequence[Check], error: str | No
 def of_suite(entries: Sequence[Entry], interrupted: bool) -> tuple[str, str]:
     """The suite's verdict and its reason.
 
-    A wrong answer or a larger file is a failure on any machine; a time only where the sentinel kept still.
+    A wrong output or a larger file is a failure on any machine; a time only where the sentinel kept still.
     """
     certain = [f"{entry.title}: {check.name}: {check.reason}" for entry in entries for check in _failed(entry.checks)]
     if certain:

@@ -1,6 +1,6 @@
 """One case from the file's name to its rows, in the order in which nothing disturbs what comes after.
 
-Load, first call, then the checks that need answers, then the times of every batch size. What would disturb a time (many
+Load, first call, then the checks that need logits, then the times of every batch size. What would disturb a time (many
 callers, a profiler) or would take long (energy) comes when all times are taken.
 """
 
@@ -35,11 +35,11 @@ COMPUTED = 16
 class _Work:
     """How the case's scope feeds, calls and times its subject.
 
-    `answer` is what an app calls; `call` is what keeps the device busy, and answers `runs` batches.
+    `run` is what an app calls; `call` is what keeps the device busy, and runs `runs` batches.
     """
 
     inputs: Callable[[int], Sequence[Batch]]
-    answer: Call
+    run: Call
     timer: Timer
     call: Call
     runs: int = 1
@@ -59,7 +59,7 @@ def rows(case: Case, clock: Clock = time.perf_counter_ns) -> Iterator[Row]:
     work = _work(case, subject, photos, clock)
     first = work.inputs(case.batches[0])[0]
     began = clock()
-    work.answer(first)
+    work.run(first)
     start = Start(load_ms=load_ms, first_call_ms=(clock() - began) / 1e6)
     if case.selftest:
         subject.selftest()
@@ -98,7 +98,7 @@ def rows(case: Case, clock: Clock = time.perf_counter_ns) -> Iterator[Row]:
 
 def _work(case: Case, subject: Subject, photos: Sequence[bytes], clock: Clock) -> _Work:
     if photos:
-        see = subject.recognise
+        see = subject.predict
         return _Work(lambda batch: in_batches(photos, batch), see, on_host(see, clock), see)
 
     def drawn(batch: int) -> Sequence[Batch]:
@@ -107,8 +107,8 @@ def _work(case: Case, subject: Subject, photos: Sequence[bytes], clock: Clock) -
     before = ColdL2() if case.variant == "cold-l2" else None
     if case.scope == "compute" and (compute := subject.compute) is not None:
         timer = on_device(compute, before=before)
-        return _Work(drawn, subject.answer, timer, lambda images: compute(images, COMPUTED), runs=COMPUTED)
-    return _Work(drawn, subject.answer, on_host(subject.answer, clock, before=before), subject.answer)
+        return _Work(drawn, subject.logits, timer, lambda images: compute(images, COMPUTED), runs=COMPUTED)
+    return _Work(drawn, subject.logits, on_host(subject.logits, clock, before=before), subject.logits)
 
 
 def _more(case: Case, subject: Subject, work: _Work, row: Row, gpu: Device | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an answer costs in energy, or why that is not known."""
+"""The energy of one image, or why it is not known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an app waits for before its first answer, and what an engine gives when several ask at once."""
+"""How long an app waits for its first prediction, and the throughput of an engine that several threads share."""
 
 from __future__ import annotations
 

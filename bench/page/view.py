@@ -17,7 +17,7 @@ from bench.show.text import TEXT_COLUMNS, Column, comparison, notes
 SCOPE_WORDS: dict[Scope, tuple[str, str]] = {
     "compute": ("Device alone", "what the device itself takes, input and output in its own memory"),
     "call": ("Call", "from pixels in host memory to numbers in host memory"),
-    "image": ("Image", "from the bytes of a JPEG file to an answer"),
+    "image": ("Image", "from the bytes of a JPEG file to a prediction"),
 }
 # What most apps do: the others are looked at to find out where their time goes.
 FIRST: Scope = "call"

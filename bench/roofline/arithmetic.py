@@ -18,7 +18,7 @@ from zoo.engines.registry import backend_class, installed, runtimes
 from zoo.errors import EnvironmentProblem
 from zoo.graphs.work import work
 
-PASSES = 3  # over everything: a burst of somebody else's work then spoils one visit and not the ceiling
+PASSES = 3  # over everything: a burst of other work then spoils one visit and not the ceiling
 SECONDS = 0.15  # a visit; a call takes 5 to 100 ms
 LEAST_CALLS = 3
 GRAPHS: dict[Executed, str] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}

@@ -136,7 +136,7 @@ def _bandwidths(torch: Any, advance: Callable[[], None]) -> Iterator[Bandwidth]:
 
 
 def _launch_us(torch: Any) -> float:
-    """Microseconds from one kernel to the next when there is nothing to compute, launched by a recorded graph."""
+    """Microseconds from one kernel to the next when there is nothing to compute, launched by a CUDA graph."""
     number = torch.zeros(1, device="cuda")
     number.add_(1)  # loads the kernel, which a capture must not do
     torch.cuda.synchronize()

@@ -92,10 +92,10 @@ def probe(shape: Shape, precision: str) -> Any:
             tensor = add("MatMul", [tensor, weight])
         tensor = quantised(tensor) if precision == "int8" else tensor
     mean = add("Cast", [add("ReduceMean", [tensor], keepdims=0)], to=TensorProto.FLOAT)
-    nodes.append(helper.make_node("Reshape", [mean, keep("one", np.array([1, 1]))], ["answer"], "answer"))
+    nodes.append(helper.make_node("Reshape", [mean, keep("one", np.array([1, 1]))], ["output"], "output"))
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, WIDTH, 3])
-    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, [1, 1])
-    graph = helper.make_graph(nodes, "probe", [image], [answer], stored)
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1])
+    graph = helper.make_graph(nodes, "probe", [image], [output], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -66,7 +66,7 @@ class Floors:
     def _work_of(self, case: Case, row: Row) -> Work | None:
         """A checkpoint's work is that of the bundle of its name, if that is measured too and has as many MACs.
 
-        Somebody's own ONNX file is no bundle, and has none here.
+        An ONNX file from elsewhere is no bundle, and has none here.
         """
         if _of_a_bundle(case):
             bundle = Bundle.open(case.subject)

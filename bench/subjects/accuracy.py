@@ -58,11 +58,11 @@ def evaluate(subject: Subject, source: Path) -> Accuracy:
     """The task's metric on all images of `source`. `VerdictError` when an output is not a finite number."""
     found, targets = [], []
     for pixels, wanted in _batches(subject, source):
-        found.append(subject.answer(pixels))
+        found.append(subject.logits(pixels))
         targets.append(wanted)
     outputs = np.concatenate(found)
     if not np.isfinite(outputs).all():
-        raise VerdictError(f"{subject.engine.text} answers with NaN or infinity")
+        raise VerdictError(f"{subject.engine.text} gives NaN or infinity")
     task = subject.task
     value = task.score(outputs, np.concatenate(targets))[task.metric]
     return Accuracy(task=task.name, metric=task.metric, value=value, images=len(outputs))

@@ -26,14 +26,14 @@ def open_bundle(case: Case) -> Subject:
     def check() -> None:
         if not (outcome := selftest.check(engine)).passed:
             raise VerdictError(
-                f"its answers to the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
+                f"its logits for the self-test are off by {outcome.difference:.3g}, {outcome.tolerance:g} is allowed"
             )
 
     manifest = engine.bundle.manifest
     preprocessing = manifest.input.preprocessing
     return Subject(
-        answer=engine,
-        recognise=lambda pictures: _predict(engine, pictures),
+        logits=engine,
+        predict=lambda pictures: _predict(engine, pictures),
         decide=lambda pictures: engine(preprocess_many(pictures, preprocessing)[0]),
         task=engine.task,
         preprocessing=preprocessing,

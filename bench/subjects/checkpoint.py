@@ -25,8 +25,8 @@ def open_checkpoint(case: Case) -> Subject:
         cuda_graph=case.variant == "cuda-graph",
     )
     return Subject(
-        answer=served.run,
-        recognise=predictor(served.run, network.task, network.preprocessing),
+        logits=served.run,
+        predict=predictor(served.run, network.task, network.preprocessing),
         decide=lambda pictures: served.run(preprocess_many(pictures, network.preprocessing)[0]),
         task=network.task,
         preprocessing=network.preprocessing,

@@ -1,4 +1,4 @@
-"""Networks that are not ours as subjects: a library's model with its weights, somebody's ONNX file."""
+"""Networks that are not ours as subjects: a library's model with its weights, an ONNX file from elsewhere."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def open_graph(case: Case) -> Subject:
         raise InputError(f"{path} has {graph.outputs} outputs, and {case.evaluation} has {len(labels)} folders")
     task = Classification(labels or [str(number) for number in range(graph.outputs)], side)
     return Subject(
-        answer=graph,
-        recognise=predictor(graph, task, preprocessing),
+        logits=graph,
+        predict=predictor(graph, task, preprocessing),
         decide=lambda pictures: graph(preprocess_many(pictures, preprocessing)[0]),
         task=task,
         preprocessing=preprocessing,

@@ -158,7 +158,7 @@ def _fact(row: Row, embedded: Embedded, start: Start) -> str:
         one, two = (level.images_per_second for level in row.saturation)
         parts.append(f"two threads on one model do {two / one:.2f} times the work of one")
     ratio = (start.load_ms + start.first_call_ms) / embedded.backend_open_ms
-    parts.append(f"opening to the first answer takes {ratio:.2f} times the backend's own opening")
+    parts.append(f"opening to the first prediction takes {ratio:.2f} times the backend's own opening")
     if (again := embedded.again) is not None:
         ratio = (again.load_ms + again.first_call_ms) / again.backend_open_ms
         parts.append(f"{ratio:.2f} times where the process has opened it before")

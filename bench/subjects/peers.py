@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bench.cases import PIPELINE, Case
 from bench.results import EngineFacts
 from bench.subjects.foreign import network_of
-from bench.subjects.subject import Answer, Subject, predictor, preprocess_many, torch_for, weight_bytes
+from bench.subjects.subject import Logits, Subject, predictor, preprocess_many, torch_for, weight_bytes
 from zoo.bundle.manifest import Executed
 from zoo.engines import Bundle
 from zoo.errors import missing_package
@@ -32,13 +32,13 @@ def open_peer(case: Case) -> Subject:
     bundle = Bundle.open(case.subject)
     manifest = bundle.manifest
     graph = bundle.file(manifest.graphs["fp32"].file)
-    answer, facts = (_onnxruntime if case.backend == "onnxruntime-default" else _openvino)(graph, case)
+    logits, facts = (_onnxruntime if case.backend == "onnxruntime-default" else _openvino)(graph, case)
     preprocessing = manifest.input.preprocessing
     task = TASKS[manifest.task](bundle.labels(), manifest.input.height)
     return Subject(
-        answer=answer,
-        recognise=predictor(answer, task, preprocessing),
-        decide=lambda pictures: answer(preprocess_many(pictures, preprocessing)[0]),
+        logits=logits,
+        predict=predictor(logits, task, preprocessing),
+        decide=lambda pictures: logits(preprocess_many(pictures, preprocessing)[0]),
         task=task,
         preprocessing=preprocessing,
         engine=facts,
@@ -49,17 +49,17 @@ def open_peer(case: Case) -> Subject:
     )
 
 
-def _onnxruntime(graph: Path, case: Case) -> tuple[Answer, EngineFacts]:
+def _onnxruntime(graph: Path, case: Case) -> tuple[Logits, EngineFacts]:
     import onnxruntime
 
     session = _session(graph, case.threads)
     source = session.get_inputs()[0].name
 
-    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def logits(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = session.run(None, {source: images})[0]
         return found
 
-    return answer, _facts(case, "fp32", case.threads, {"onnxruntime": onnxruntime.__version__})
+    return logits, _facts(case, "fp32", case.threads, {"onnxruntime": onnxruntime.__version__})
 
 
 def _session(graph: Path, threads: int | None) -> Any:
@@ -72,7 +72,7 @@ def _session(graph: Path, threads: int | None) -> Any:
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def _openvino(graph: Path, case: Case) -> tuple[Answer, EngineFacts]:
+def _openvino(graph: Path, case: Case) -> tuple[Logits, EngineFacts]:
     try:
         import openvino
     except ImportError:
@@ -83,12 +83,12 @@ def _openvino(graph: Path, case: Case) -> tuple[Answer, EngineFacts]:
     hint = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     executed: dict[str, Executed] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
 
-    def answer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def logits(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = model(images)[0]
         return found
 
     threads = int(model.get_property("INFERENCE_NUM_THREADS"))
-    return answer, _facts(case, executed[hint], threads, {"openvino": openvino.get_version()})
+    return logits, _facts(case, executed[hint], threads, {"openvino": openvino.get_version()})
 
 
 def _pipeline(case: Case) -> Subject:
@@ -119,8 +119,8 @@ def _pipeline(case: Case) -> Subject:
         return run(torch.stack([steps(Image.open(io.BytesIO(one)).convert("RGB")) for one in pictures]))
 
     return Subject(
-        answer=lambda images: run(normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)),
-        recognise=lambda pictures: decide(pictures).argmax(axis=1),
+        logits=lambda images: run(normalise(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)),
+        predict=lambda pictures: decide(pictures).argmax(axis=1),
         decide=decide,
         task=network.task,
         preprocessing=preprocessing,

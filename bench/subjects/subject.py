@@ -21,23 +21,23 @@ from zoo.errors import InputError, missing_package
 from zoo.preprocess import Pixels, Preprocessing, preprocess
 from zoo.tasks.task import Task
 
-Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-Recognise = Callable[[Sequence[bytes]], object]
+Logits = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Predict = Callable[[Sequence[bytes]], object]
 Layered = Callable[[Any, int], list[LayerTime]]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """`answer`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `preprocessing` says.
+    """`logits`: uint8 [N, H, W, 3] -> float32 [N, outputs], H and W as `preprocessing` says.
 
-    `recognise`: the bytes of N picture files -> N answers as an app wants them, decoding included. `decide`: the same
+    `predict`: the bytes of N picture files -> N predictions as an app wants them, decoding included. `decide`: the same
     -> float32 [N, outputs], along the same way. `compute`: the device's seconds for each of so many runs, and
     `layers`: the time of each layer, over so many; None where the backend does not say. `shareable`: whether several
-    threads may call it at once. `selftest` raises `VerdictError` when the answers are not the bundle's.
+    threads may call it at once. `selftest` raises `VerdictError` when the logits are not the bundle's.
     """
 
-    answer: Answer
-    recognise: Recognise
+    logits: Logits
+    predict: Predict
     decide: Callable[[Sequence[bytes]], npt.NDArray[np.float32]]
     task: Task
     preprocessing: Preprocessing
@@ -57,14 +57,14 @@ def preprocess_many(pictures: Sequence[bytes], preprocessing: Preprocessing) -> 
     return np.stack([pixels for pixels, _ in found]), [size for _, size in found]
 
 
-def predictor(answer: Answer, task: Task, preprocessing: Preprocessing) -> Recognise:
-    """From pictures to answers by way of the project's reference pixels."""
+def predictor(logits: Logits, task: Task, preprocessing: Preprocessing) -> Predict:
+    """From pictures to predictions, by the one preprocessing of the project."""
 
-    def recognise(pictures: Sequence[bytes]) -> object:
+    def predict(pictures: Sequence[bytes]) -> object:
         pixels, sizes = preprocess_many(pictures, preprocessing)
-        return [task.decode(one, preprocessing, size) for one, size in zip(answer(pixels), sizes, strict=True)]
+        return [task.decode(one, preprocessing, size) for one, size in zip(logits(pixels), sizes, strict=True)]
 
-    return recognise
+    return predict
 
 
 def torch_for(case: Case) -> Any:

@@ -88,7 +88,7 @@ def _fits(case: Case, scope: Scope, variant: Variant | None) -> bool:
     gpu, native = is_gpu(case.device), is_native(case.backend)
     if (scope == "call" and case.backend == PIPELINE) or (scope == "compute" and (native or not gpu)):
         return False
-    # The other peers, and somebody's graph, are called as their owners call them, and libzoo's loop in one way.
+    # The other peers, and foreign ONNX files, are called as their owners call them, and libzoo's loop in one way.
     ours = (is_engine(case.backend) and not native and case.foreign is None) or case.backend in TORCH
     return variant is None or (scope != "image" and gpu and ours)
 

@@ -66,7 +66,7 @@ def run(
         str,
         typer.Option(
             help="Comma-separated. compute: on the device alone. call (default): pixels in, numbers out. image: files "
-            "in, answers out.",
+            "in, predictions out.",
             rich_help_panel=WHAT,
         ),
     ] = "",

@@ -1,4 +1,4 @@
-"""How `--teacher` and `--peer` name networks: checkpoints of ours, a library's models, somebody's ONNX file."""
+"""How `--teacher` and `--peer` name networks: checkpoints of ours, a library's models, ONNX files from elsewhere."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from zoo.machine import cores
 
 BATCHES: dict[Aim, tuple[int, ...]] = {"latency": (1,), "throughput": (1, 8, 32)}
 FOR_TENSORRT = "int8s"  # signed activations: CPU libraries run them several times slower than the graph made for them
-CHECK = Limits(seconds=0.02, min_rounds=1)  # a check is about answers, not about time
+CHECK = Limits(seconds=0.02, min_rounds=1)  # a check is about logits, not about time
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Kind:
-    """A backend in a precision: what decides the answers, and so the accuracy."""
+    """A backend in a precision: what decides the logits, and so the accuracy."""
 
     backend: str
     precision: Executed

@@ -1,4 +1,4 @@
-"""The work of `zoo tune`: check what every kind answers, then measure those that may be chosen."""
+"""The work of `zoo tune`: check the logits of every kind, then measure those that may be chosen."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def choice(tuning: Tuning) -> Choice:
 
 
 def _standings(tuning: Tuning, found: list[Kind]) -> dict[Kind, Standing]:
-    """The accuracy of every kind that runs, answers as it should and stays within the drop; others are ruled out."""
+    """The accuracy of every kind that runs, has the right logits and stays within the drop; others are ruled out."""
     values: dict[Kind, float] = {}
     record = tuning.bundle.manifest.accuracy
-    with track("checking answers", len(found)) as advance:
+    with track("checking logits", len(found)) as advance:
         for kind in found:
             row = _one(check_case(tuning.bundle, kind, tuning.requirements))
             advance()

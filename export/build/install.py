@@ -43,7 +43,7 @@ def install(bundle: Bundle, maker: Maker) -> tuple[Sidecar, bool]:
     """The sidecar of the bundle's engine `maker.key`, and whether it had to be built.
 
     A process that comes while another builds the same engine waits, and finds it built. Raises `VerdictError` when the
-    new engine answers the self-test wrongly; whatever was there before then stays, as after Ctrl-C or a full disk.
+    new engine fails the self-test; whatever was there before then stays, as after Ctrl-C or a full disk.
     """
     folder = bundle.path / sidecar.FOLDER / maker.key
     lock = folder.with_name(f".{maker.key}.lock")
@@ -74,7 +74,7 @@ def _tested(bundle: Bundle, maker: Maker, folder: Path, draft: Sidecar) -> SelfT
     outcome = selftest.check(engine)
     if not outcome.passed:
         raise VerdictError(
-            f"{bundle.path}: the new {draft.backend} {draft.precision} engine answers the self-test differently, "
+            f"{bundle.path}: the new {draft.backend} {draft.precision} engine gives other logits in the self-test, "
             f"by up to {outcome.difference:.3g} ({outcome.tolerance:g} allowed), and is not kept"
         )
     return SelfTest(difference=outcome.difference, tolerance=outcome.tolerance)

@@ -25,7 +25,7 @@ from zoo.bundle.manifest import Manifest
 from zoo.files import sha256
 
 SAME = Check(name="answers", verdict="pass", reason="difference 1e-07")
-WRONG = Check(name="answers", verdict="fail", reason="difference 1.1 (at most 0.05): it answers wrongly")
+WRONG = Check(name="answers", verdict="fail", reason="difference 1.1 (at most 0.05): its outputs are wrong")
 
 
 def pair(unit: float, *, rounds: int = 6, ns: int = 1_000_000) -> Pair:

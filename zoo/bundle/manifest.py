@@ -84,14 +84,14 @@ class Graph(Strict):
 
 
 class Parity(Strict):
-    """How far a graph's answers are from the fp32 torch module, on real images."""
+    """How far a graph's logits are from those of the fp32 torch module, on real images."""
 
     images: int
     max_abs: float
     mean_abs: float
     cosine: float
     agreement: float = Field(ge=0, le=1, description="share of decisions that are the same, as the task counts them")
-    kl: float | None = Field(None, description="mean KL divergence from the module's answers in nats; null for points")
+    kl: float | None = Field(None, description="mean KL divergence from the module's scores in nats; null for points")
     largest: float = Field(
         1.0, ge=0, description="the largest |output| of the module: what a difference is seen against"
     )
@@ -120,7 +120,7 @@ class Accuracy(Strict):
 
 
 class SelfTest(Strict):
-    """Inputs and the answers each graph gave where it was made; `zoo verify` runs them again."""
+    """Inputs and the logits that each graph gave where it was made; `zoo verify` runs them again."""
 
     file: str
     images: int

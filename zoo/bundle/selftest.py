@@ -1,4 +1,4 @@
-"""The stored answers of a bundle, and whether others are near enough to them."""
+"""The stored logits of a bundle, and whether others are near enough to them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Outcome:
 
 
 def compare(
-    bundle: Bundle, graph: Precision, answers: npt.NDArray[np.float32], vectors: Mapping[str, npt.NDArray[Any]]
+    bundle: Bundle, graph: Precision, logits: npt.NDArray[np.float32], vectors: Mapping[str, npt.NDArray[Any]]
 ) -> Outcome:
-    """Answers [N, size] to the images of `vectors` (`Bundle.selftest`) against those of a graph when it was made."""
+    """Logits [N, size] for the images of `vectors` (`Bundle.selftest`) against those of a graph when it was made."""
     expected = vectors[graph]
-    fits = answers.shape == expected.shape and np.isfinite(answers).all()
-    difference = float(np.abs(answers - expected).max()) if fits else float("inf")
+    fits = logits.shape == expected.shape and np.isfinite(logits).all()
+    difference = float(np.abs(logits - expected).max()) if fits else float("inf")
     return Outcome(graph, difference, bundle.manifest.selftest.tolerance[graph])

@@ -44,7 +44,7 @@ class Processor(Strict):
 
 
 class SelfTest(Strict):
-    """How the new engine answered to the bundle's self-test images, before it was let in."""
+    """How far the new engine was from the bundle's self-test vectors, before it was kept."""
 
     difference: float
     tolerance: float

@@ -42,7 +42,7 @@ def read_pairs(
     """Images uint8 [N, H, W, 3], targets float32 [N, tags], image names, tag names, from what `zoo label` wrote.
 
     `images`: the folder that the names are relative to. `tags`: which, or how many of the most frequent. A target is
-    the recorded score, 0 where the teacher said nothing. Images that are missing or unreadable are skipped and named.
+    the stored score, 0 where the teacher said nothing. Images that are missing or unreadable are skipped and named.
     """
     everything, scores = _columns(parquet)
     if isinstance(tags, int):

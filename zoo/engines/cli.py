@@ -35,19 +35,19 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many labels to print.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Labels and scores, or points, of images. One that cannot be read is named, the others are answered; exit 2."""
+    """Labels and scores, or points, of images. Those that cannot be read are named, and the exit code is 2."""
     from zoo.engines import load
 
     engine = load(bundle, backend=backend, precision=precision, device=device, threads=threads)
     results: list[dict[str, object]] = []
     failures: list[str] = []
-    for image, answer in zip(images, engine.predict_many(images), strict=True):
-        if isinstance(answer, InputError):
-            failures.append(str(answer))
+    for image, prediction in zip(images, engine.predict_many(images), strict=True):
+        if isinstance(prediction, InputError):
+            failures.append(str(prediction))
             continue
-        results.append({"image": str(image), **answer.as_dict(top)})
+        results.append({"image": str(image), **prediction.as_dict(top)})
         if not as_json:
-            typer.echo(f"{image}: {answer.text(top)}")
+            typer.echo(f"{image}: {prediction.text(top)}")
     if as_json:
         typer.echo(json.dumps({"engine": engine.describe(), "results": results}, indent=2, ensure_ascii=False))
     if failures:
@@ -65,7 +65,7 @@ def verify(
         Path | None, typer.Option(metavar="PEM", help="The signer's public key, got from somewhere you trust.")
     ] = None,
 ) -> None:
-    """Check every file's hash and run the self-test of every graph. Exit 1 if an answer is off, 2 if a file is."""
+    """Check every file's hash and run the self-test of every graph. Exit 1 if an output is off, 2 if a file is."""
     from zoo.bundle import sidecar
     from zoo.engines import Bundle, selftest
 

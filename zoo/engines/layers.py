@@ -2,7 +2,7 @@
 
     def layer_times(self, images, times: int) -> list[LayerTime]
 
-which answers uint8 [N, H, W, 3] `times` times in a copy of itself that profiles. Profiling costs time, so that it never
+which runs uint8 [N, H, W, 3] `times` times in a copy of itself that profiles. Profiling costs time, so that it never
 happens in the engine that others call, and its sum is more than a call takes.
 """
 

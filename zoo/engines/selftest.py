@@ -1,4 +1,4 @@
-"""Does an engine answer here as its graph did where the bundle was made?"""
+"""Does an engine give here the logits that its graph gave where the bundle was made?"""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from zoo.engines import load
 from zoo.engines.engine import Engine
 from zoo.engines.precision import offered
 
-# Of an execution that is no graph of the bundle, as a share of its largest answer: bf16 has three bits fewer than fp16,
+# Of an execution that is no graph of the bundle, as a share of its largest logit: bf16 has three bits fewer than fp16,
 # of which 1e-2 is allowed.
 EXECUTED: dict[str, float] = {"bf16": 8e-2}
 
 
 def check(engine: Engine) -> Outcome:
-    """Ask an engine the stored inputs; its answers are held to those that its graph gave where it was made. One that
+    """Run an engine on the stored inputs; its logits are held to those that its graph gave where it was made. One that
     executes its graph in another arithmetic may be as far from them as that arithmetic rounds.
     """
     vectors = engine.bundle.selftest()

@@ -1,4 +1,4 @@
-"""Many pictures: some threads decode while the network answers what is decoded."""
+"""Many pictures: some threads decode while the network runs on what is decoded."""
 
 from __future__ import annotations
 

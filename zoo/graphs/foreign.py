@@ -1,4 +1,4 @@
-"""Somebody else's ONNX file: uint8 pictures in, logits out, by ONNX Runtime alone; neither torch nor onnx is needed.
+"""A foreign ONNX file: uint8 pictures in, logits out, by ONNX Runtime alone; neither torch nor onnx is needed.
 
 Everything that reads such a file reads it here or with the parts that this is made of. `Signature` says what goes in
 and out, `ending` what its last operator is and how its output becomes logits, `onnx_file.read_graph` opens a file that
@@ -30,7 +30,7 @@ from zoo.preprocess import Pixels
 from zoo.progress import note
 
 SAID = {
-    "softmax": "answers with probabilities: their logarithms are taken as logits",
+    "softmax": "ends in probabilities: their logarithms are taken as logits",
     "sigmoid": "ends in a sigmoid: its inverse is taken as logits",
 }
 
@@ -106,7 +106,7 @@ class ForeignGraph:
             answer = self._answer(noise)
         except Exception as error:  # the library raises a dozen types of its own
             size = self.height if self.height == self.width else f"{self.height} x {self.width}"
-            raise InputError(f"{self.path} cannot answer pictures of {size} pixels: {first_line(error)}") from None
+            raise InputError(f"{self.path} cannot run on pictures of {size} pixels: {first_line(error)}") from None
         if answer.ndim != 2 or len(answer) != 2:
             shape = ", ".join(map(str, answer.shape[1:]))
             raise InputError(f"{self.path}: the output '{self._output}' is [N, {shape}], and [N, outputs] is needed")

@@ -1,4 +1,4 @@
-"""The signature of a graph that somebody else made: name, number format and shape of what goes in and out."""
+"""The signature of a foreign graph: name, number format and shape of what goes in and out."""
 
 from __future__ import annotations
 

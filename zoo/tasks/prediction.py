@@ -13,10 +13,10 @@ Floats = npt.NDArray[np.float32]
 
 
 class Prediction(Protocol):
-    """The answer for one picture, of any task."""
+    """What an app gets for one picture, of any task."""
 
     def text(self, count: int) -> str:
-        """One line for a person, with at most `count` entries where the answer is a ranking."""
+        """One line for a person, with at most `count` entries where the prediction is a ranking."""
         ...
 
     def as_dict(self, count: int) -> dict[str, Any]:

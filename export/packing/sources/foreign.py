@@ -1,4 +1,4 @@
-"""Somebody else's ONNX file as a source of bundles: given a bundle's signature, converted, compared with itself."""
+"""A foreign ONNX file as a source of bundles: given a bundle's signature, converted, compared with itself."""
 
 from __future__ import annotations
 

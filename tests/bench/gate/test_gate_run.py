@@ -80,7 +80,7 @@ def test_a_candidate_that_answers_wrongly_but_faster_fails_at_once(bundle: Path,
     )
     found = run(bundle, edited(tmp_path / "fast.zoo", graph=lazy), ONE)
     assert found.verdict == "fail"
-    assert "answers: difference 1 (at most 0.05): it answers wrongly" in found.reason
+    assert "answers: difference 1 (at most 0.05): its outputs are wrong" in found.reason
     assert len(found.entries[0].pairs) == 1
 
 

@@ -59,7 +59,7 @@ def test_a_graph_that_answers_otherwise_than_the_bundle_says_is_ruled_out(tmp_pa
     bundle = tiny_bundle(tmp_path / "tiny.zoo", wrong=["int8"])
     zoo_tune(bundle, *QUICK)
     printed = capsys.readouterr().out
-    assert "onnxruntime int8: its answers to the self-test are off by" in printed
+    assert "onnxruntime int8: its logits for the self-test are off by" in printed
     assert zoo.load(bundle).precision == "fp32"
 
 

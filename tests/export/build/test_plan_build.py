@@ -86,7 +86,7 @@ def test_a_plan_that_is_hardly_smaller_is_not_kept(copy, world):
 
 def test_a_plan_with_other_answers_is_not_kept(copy, world):
     world.wrong = 5.0
-    with pytest.raises(VerdictError, match="answers the self-test differently, by up to 5"):
+    with pytest.raises(VerdictError, match="gives other logits in the self-test, by up to 5"):
         build(Bundle.open(copy), "fp32")
     assert [path for path in (copy / "engines").iterdir() if path.suffix != ".lock"] == []
 

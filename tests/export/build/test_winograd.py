@@ -257,7 +257,7 @@ def test_an_engine_that_answers_otherwise_is_not_kept(copy, monkeypatch):
 
     monkeypatch.setattr("export.build.winograd.build.rewritten", wrong)
     with pytest.raises(
-        VerdictError, match="the new onnxruntime-winograd int8 engine answers the self-test differently"
+        VerdictError, match="the new onnxruntime-winograd int8 engine gives other logits in the self-test"
     ):
         build(Bundle.open(copy))
     assert not sidecar.folders(copy)

@@ -91,7 +91,7 @@ def test_a_service_that_is_not_there_stops_the_work_soon(label, service, tmp_pat
     write_photos(tmp_path / "photos", 80)
     done = label("url=http://127.0.0.1:9/none", "retries=0")
     assert done.returncode == 4
-    assert "50 images in a row got no answer, the last because of: ConnectError" in one_line(done.stderr)
+    assert "50 images in a row got no reply, the last because of: ConnectError" in one_line(done.stderr)
 
 
 @pytest.mark.parametrize(

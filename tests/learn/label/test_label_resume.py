@@ -33,8 +33,8 @@ def test_failures_are_named_and_asked_about_again(label, service, tmp_path):
     done = label("retries=1")
     assert done.returncode == 1
     assert "2 of 7 images failed and 1 % may" in one_line(done.stderr)
-    assert "no answer: broken.jpg: cannot read" in done.stderr
-    assert "malformed answer: responses: Input should be a valid array" in done.stderr
+    assert "no reply: broken.jpg: cannot read" in done.stderr
+    assert "malformed reply: responses: Input should be a valid array" in done.stderr
     failed = [row for row in rows(tmp_path / "out").values() if row["status"] == "failed"]
     assert {row["attempts"] for row in failed} == {0, 2}
     assert '{"labelAnnotations": []}' in "".join(row["raw"] for row in failed)
@@ -52,7 +52,7 @@ def test_answers_to_another_question_are_not_mixed(label, service, tmp_path):
     assert label().returncode == 0
     done = label("side=48", "quality=80", "rate=50", "backoff=0")
     assert done.returncode == 2
-    assert "holds other answers: quality is 90 there and 80 here; side is 32 there and 48 here" in one_line(done.stderr)
+    assert "holds other replies: quality is 90 there and 80 here; side is 32 there and 48 here" in one_line(done.stderr)
     assert label("rate=50", "backoff=0", "workers=1").returncode == 0
 
 

@@ -43,6 +43,6 @@ def test_what_differs_between_two_teachers_is_named(tmp_path):
 def test_another_file_is_left_alone(tmp_path):
     path = tmp_path / "answers.sqlite"
     path.write_text("my diary" * 1000)
-    with pytest.raises(InputError, match="is not a file of answers"):
+    with pytest.raises(InputError, match="is not a file of replies"):
         ReplyStore(path, TEACHER)
     assert path.read_text() == "my diary" * 1000

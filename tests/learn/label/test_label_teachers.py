@@ -49,8 +49,8 @@ def test_a_command_gets_the_image_on_stdin_or_as_a_file(words):
     [
         (["false"], "false ended with 1"),
         (["sh", "-c", "echo out of memory >&2; exit 3"], "sh ended with 3: out of memory"),
-        (["echo", "cat"], "malformed answer: Invalid JSON"),
-        (["echo", '{"cat": 1.5}'], "malformed answer: cat: Input should be less than or equal to 1"),
+        (["echo", "cat"], "malformed reply: Invalid JSON"),
+        (["echo", '{"cat": 1.5}'], "malformed reply: cat: Input should be less than or equal to 1"),
         (["sleep", "5"], "sleep took longer than 0.2 s"),
     ],
 )

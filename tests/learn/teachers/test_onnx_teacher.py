@@ -128,7 +128,7 @@ def test_probabilities_become_logits(tmp_path, capsys):
     logits = ask(graph(tmp_path / "plain.onnx", shape=["n", 3, 8, 8]), images)
     found = ask(graph(tmp_path / "soft.onnx", shape=["n", 3, 8, 8], last="Softmax"), images)
     torch.testing.assert_close(found, F.log_softmax(logits, dim=1), rtol=1e-4, atol=1e-4)
-    assert "answers with probabilities" in " ".join(capsys.readouterr().err.split())
+    assert "ends in probabilities" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("last", ["Sigmoid", "LogSoftmax"])

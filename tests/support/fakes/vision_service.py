@@ -189,7 +189,7 @@ def write_photos(folder: Path, count: int) -> Path:
 
 
 def rows(folder: Path) -> dict[str, sqlite3.Row]:
-    """What is in the file of answers, by image."""
+    """What is in the file of replies, by image."""
     with closing(sqlite3.connect(folder / "answers.sqlite")) as file:
         file.row_factory = sqlite3.Row
         return {row["name"]: row for row in file.execute("SELECT * FROM answers")}

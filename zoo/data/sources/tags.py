@@ -1,4 +1,4 @@
-"""`tags`: images with the tags that `zoo label` recorded for them."""
+"""`tags`: images with the tags that `zoo label` stored for them."""
 
 from __future__ import annotations
 

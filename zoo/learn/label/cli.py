@@ -55,7 +55,7 @@ def label(
     folder = out or Path("runs") / loaded.name / "labels"
     done = label_folder(config, root, folder, limit=limit)
     for name, reason in list(done.failures.items())[:NAMED]:
-        typer.echo(f"no answer: {name}: {reason}", err=True)
+        typer.echo(f"no reply: {name}: {reason}", err=True)
     if len(done.failures) > NAMED:
         typer.echo(f"... and {len(done.failures) - NAMED} more", err=True)
     if as_json:

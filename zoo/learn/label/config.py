@@ -46,7 +46,7 @@ class LabelConfig(BaseModel):
     timeout: float = Field(30.0, gt=0, description="seconds without a sign of life before a request counts as lost")
     retries: int = Field(5, ge=0, description="how often an image is asked about again before it counts as failed")
     backoff: float = Field(1.0, ge=0, description="seconds before the first retry; doubled each time, with jitter")
-    max_failures: float = Field(0.01, ge=0, le=1, description="share of the images that may stay without an answer")
+    max_failures: float = Field(0.01, ge=0, le=1, description="share of the images that may stay without a reply")
     tags: int = Field(5000, ge=1, description="size of the tag index: the most frequent tags")
     ray: str = Field("", description="label with Ray Data: 'local', 'auto' or a cluster's address; '' for threads here")
 

@@ -87,4 +87,4 @@ def malformed(error: ValidationError, raw: str) -> NoReply:
     """What to raise about a reply of another shape than it should have."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return NoReply(f"malformed answer: {where + ': ' if where else ''}{first['msg']}", raw=raw)
+    return NoReply(f"malformed reply: {where + ': ' if where else ''}{first['msg']}", raw=raw)

@@ -56,7 +56,7 @@ def label_folder(config: LabelConfig, root: Path, out: Path, *, limit: int | Non
                 misses = 0
             elif outcome.attempts and (misses := misses + 1) == MISSES:
                 raise EnvironmentProblem(
-                    f"{MISSES} images in a row got no answer, the last because of: {outcome.reason}; "
+                    f"{MISSES} images in a row got no reply, the last because of: {outcome.reason}; "
                     "what was answered is kept, run the same command again when that is solved"
                 )
 

@@ -1,4 +1,4 @@
-"""A bundle or somebody's ONNX file as a teacher; scores by softmax for classes, by sigmoid for tags."""
+"""A bundle or a foreign ONNX file as a teacher; scores by softmax for classes, by sigmoid for tags."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class ReplyStore:
             self._file.execute("COMMIT")
         elif different := [key for key in sorted(stored.keys() | identity) if stored.get(key) != identity.get(key)]:
             said = "; ".join(f"{key} is {stored.get(key)} there and {identity.get(key)} here" for key in different)
-            raise InputError(f"{self.path} holds other answers: {said}; --out DIR starts anew")
+            raise InputError(f"{self.path} holds other replies: {said}; --out DIR starts anew")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -99,5 +99,5 @@ class ReplyStore:
             if name == "SQLITE_BUSY":
                 raise InputError(f"{self.path} is in use: another zoo label writes to it") from None
             if name == "SQLITE_NOTADB":
-                raise InputError(f"{self.path} is not a file of answers") from None
+                raise InputError(f"{self.path} is not a file of replies") from None
             raise EnvironmentProblem(f"{self.path}: {error}") from None

@@ -43,7 +43,7 @@ class Training(_Strict):
     gamma: float = Field(0.1, gt=0, description="step schedule: by how much")
     final_lr: float = Field(0.0, ge=0, description="cosine and linear schedule: the rate they end at")
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
-    mixup: float = Field(0.0, ge=0, description="a of Beta(a, a); 0: none. The teacher sees the same blend")
+    mixup: float = Field(0.0, ge=0, description="a of Beta(a, a); 0: none. The teacher sees the same mixed images")
     cutmix: float = Field(0.0, ge=0, description="the same for patches; with both, each batch gets one of the two")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights that are tested and kept; 0: none")
     freeze: str = Field("", description="this layer and all before it never learn")
@@ -58,7 +58,7 @@ class Training(_Strict):
     compile: Literal["off", "default", "reduce-overhead", "max-autotune", "graph"] = Field(
         "off",
         description="torch.compile's mode, for the network that learns and for a teacher that is asked online; graph: "
-        "the whole step, compiled and recorded as one CUDA graph",
+        "the whole step, compiled and captured as one CUDA graph",
     )
 
 
@@ -95,9 +95,9 @@ class Distillation(_Strict):
     answers: Literal["cached", "online", "recorded"] = Field(
         "cached", description="one for each image and view, asked once; every time; or once for the image as it is"
     )
-    store: Path | None = Field(None, description="folder of the cached answers; one beside the runs if not given")
-    prefill: bool = Field(False, description="have everything answered before the first student starts")
-    top: int = Field(0, ge=0, description="keep so many of the largest answers only, for many classes; 0: all")
+    store: Path | None = Field(None, description="folder of the stored soft labels; one beside the runs if not given")
+    prefill: bool = Field(False, description="compute all soft labels before the first student starts")
+    top: int = Field(0, ge=0, description="keep so many of the largest logits only, for many classes; 0: all")
 
     @model_validator(mode="after")
     def _one_weighting(self) -> Self:

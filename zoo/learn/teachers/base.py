@@ -12,7 +12,7 @@ from zoo.learn.batch import Batch
 
 
 class Teacher(Protocol):
-    """Something that gives logits for batches of views: a network, its soft labels on disk, somebody's ONNX file.
+    """Something that gives logits for batches of views: a network, its soft labels on disk, a foreign ONNX file.
 
     A teacher never learns: it runs in eval mode and without gradient, and no buffer of it changes. It owns its
     normalisation and its resolution: whoever calls it hands over the pixels that the student sees, uint8 RGB (or float,
