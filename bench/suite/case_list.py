@@ -206,7 +206,8 @@ def _backends(asked: Sequence[str], native: bool) -> list[str]:
     """The backends asked for, or all that run any graph and whose library is installed here; libzoo's beside them."""
     found = _asked(asked)
     if native:
-        found += [name for name, backend in NATIVE.items() if backend in found and name not in found]
+        loops = {backend: name for name, backend in NATIVE.items()}
+        found += [loops[backend] for backend in found if backend in loops and loops[backend] not in found]
     if any(is_native(name) for name in found):
         program()  # raises where libzoo was not built
     return found

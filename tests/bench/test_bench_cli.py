@@ -172,6 +172,12 @@ class OfTomorrow(Backend):
     name, library = "a_backend_of_tomorrow", "a_library_of_tomorrow"
 
 
+MISSING = {
+    f"{name}_of_tomorrow": f"OfTomorrow{name.title()}" for name in ("one", "two", "three", "four", "five", "six")
+}
+globals().update({kind: type(kind, (OfTomorrow,), {"name": name}) for name, kind in MISSING.items()})
+
+
 def test_backends_that_are_not_installed_are_left_out_unless_asked_for(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,9 +191,8 @@ def test_backends_that_are_not_installed_are_left_out_unless_asked_for(
 def test_notes_on_what_is_left_out_come_in_the_order_of_the_backends(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    missing = [f"{name}_of_tomorrow" for name in ("one", "two", "three", "four", "five", "six")]
-    for name in missing:
-        monkeypatch.setitem(BACKENDS, name, f"{__name__}:OfTomorrow")
+    for name, kind in MISSING.items():
+        monkeypatch.setitem(BACKENDS, name, f"{__name__}:{kind}")
     list_cases([bundle], [], Choices())
     noted = [line.split()[0] for line in capsys.readouterr().err.splitlines() if "is not installed" in line]
-    assert [name for name in noted if name in missing] == missing
+    assert [name for name in noted if name in MISSING] == list(MISSING)
