@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ import zoo
 from tests.support.places import ROOT
 from zoo.bundle import sidecar
 from zoo.engines import Bundle
+from zoo.engines.torch.aotinductor import AotInductorFused
 from zoo.errors import InputError, VerdictError
 
 torch = pytest.importorskip("torch")
@@ -160,7 +162,9 @@ def stand_in(monkeypatch):
     fake._inductor, fake.get_num_threads, fake.set_num_threads = inductor, lambda: 1, lambda count: None
     monkeypatch.setattr("zoo.engines.torch.aotinductor.library", lambda: fake)
     monkeypatch.setattr("export.build.aotinductor.library", lambda: fake)
-    monkeypatch.setitem(aotinductor.BUILDS, "aotinductor-fused", {"cpu": ("fp32", "fp16")})
+    on_a_cpu = replace(AotInductorFused.builder, precisions={"cpu": ("fp32", "fp16")})
+    monkeypatch.setattr(AotInductorFused, "builder", on_a_cpu)
+    monkeypatch.setattr(AotInductorFused, "devices", ("cpu",))
 
 
 @pytest.mark.usefixtures("stand_in")

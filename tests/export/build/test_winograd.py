@@ -15,7 +15,7 @@ from torch import nn
 
 import export
 import zoo
-from bench.suite.case_list import plan
+from bench.suite.case_list import list_cases
 from bench.suite.choices import Choices
 from bench.tune.candidates import Kind, kinds
 from export.build.winograd.build import build
@@ -177,10 +177,10 @@ def test_tune_and_bench_take_it_where_it_is_built(plain, made):
     assert Kind(NAME, "int8") in found
     assert not [kind for kind in (*found, *ruled_out) if kind.backend == NAME and kind.precision != "int8"]
     assert kinds(Bundle.open(plain))[1][Kind(NAME, "int8")] == "not built: zoo build makes one"
-    cases = plan([made], [], Choices(backends=[NAME]))
+    cases = list_cases([made], [], Choices(backends=[NAME]))
     assert [(case.backend, case.precision, case.device) for case in cases] == [(NAME, "int8", "cpu")]
     with pytest.raises(InputError, match="runs on cpu only"):
-        plan([made], [], Choices(backends=[NAME], devices=["cuda"]))
+        list_cases([made], [], Choices(backends=[NAME], devices=["cuda"]))
 
 
 @pytest.mark.usefixtures("operators")
@@ -275,7 +275,7 @@ def test_another_rewrite_is_built_anew(rebuilt, monkeypatch):
     [
         (["--precision", "fp32"], "onnxruntime-winograd builds int8, not 'fp32'"),
         (["--checkpoint", "x"], "--checkpoint means nothing for onnxruntime-winograd"),
-        (["--device", "cuda"], "--device cuda means nothing for onnxruntime-winograd"),
+        (["--device", "cuda"], "onnxruntime-winograd builds for cpu, not for device 'cuda'"),
         (["--batch", "1,8,17"], "takes up to 16 images at once, not 17"),
     ],
 )
