@@ -1,6 +1,6 @@
 // The kernels of libzoo_ops in memory that ends where it is said to, on threads that sanitizers see: the scalar ones
 // against the formula, those of every other instruction set against the scalar ones, bit for bit. ONNX Runtime runs
-// them in tests/test_ops_library.py.
+// them in tests/native/test_ops_library.py.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -15,9 +15,10 @@ from zoo.bundle.bundle import Bundle
 from zoo.bundle.sidecar import Sidecar, engine_key
 from zoo.engines.backend import Backend
 from zoo.engines.onnxruntime.session import library
-from zoo.engines.onnxruntime.winograd import NAME, OPS, PROCESSOR, OnnxRuntimeWinograd, misfit, ready
+from zoo.engines.onnxruntime.winograd import NAME, OPS, PROCESSOR, OnnxRuntimeWinograd, misfit
 from zoo.engines.precision import graph_of
 from zoo.graphs.model import to_bytes
+from zoo.preprocess.libzoo import ops_library_path
 from zoo.progress import note
 
 BEST = 8  # images at once
@@ -30,13 +31,13 @@ def build(bundle: Bundle, batch: tuple[int, int, int] | None = None) -> tuple[Si
 
     `batch`: fewest, best and most images; the operators take any number, so that what is left out is what the bundle
     takes. Raises `InputError` where too little of the graph could be replaced, `EnvironmentProblem` where the library
-    of the operators is missing or this processor cannot run it.
+    of the operators is missing.
     """
     most = bundle.manifest.input.max_batch
     batch = batch or (1, min(BEST, most), most)
     check_batch(batch, bundle)
     graph_of(bundle, NAME, PRECISION)  # raises where there is none
-    ready()
+    ops_library_path()
     return install(bundle, _Maker(bundle, batch))
 
 

@@ -17,14 +17,14 @@ from zoo.engines.backend import Backend, Builder, Logits, Pixels, in_batches
 from zoo.engines.layers import LayerTime, profile_onnxruntime
 from zoo.engines.onnxruntime.session import CPU, as_function, library, open_session, session_options
 from zoo.errors import EnvironmentProblem, InputError, first_line
-from zoo.machine import cores, instructions
+from zoo.machine import cores
 from zoo.preprocess.libzoo import ops_library_path
 
 NAME = "onnxruntime-winograd"
 OPS = 1  # the operators' contract: inputs, attributes and arithmetic, as graph and library have to agree on them
-# The graph itself is the same for all such machines; the library chooses among its kernels when it is loaded.
+# The graph itself is the same for all machines. The library chooses among its kernels when it is loaded: those for AVX2
+# and FMA, or scalar code where they are missing, which gives the same bits and is slow. The name is what is fast.
 PROCESSOR = Processor(name="x86-64 with AVX2", kind="x86-64-avx2", driver=None)
-NEEDED = ("avx2", "fma")
 
 
 class OnnxRuntimeWinograd(Backend):
@@ -51,7 +51,7 @@ class OnnxRuntimeWinograd(Backend):
         """`built`: folder and sidecar of an engine that is not yet in its place beside the graph."""
         if device != "cpu":
             raise InputError(f"{NAME} has no device '{device}'; there is: cpu")
-        operators = ready()
+        operators = ops_library_path()
         folder, self.about = built or sidecar.find(
             graph, backend=NAME, precision=precision, device=device, misfit=misfit
         )
@@ -73,15 +73,6 @@ class OnnxRuntimeWinograd(Backend):
     def versions(self) -> dict[str, Any]:
         """ONNX Runtime's version, the version that the graph was tested with when it was built, and the operators'."""
         return {"onnxruntime": library().__version__, "built_with": self.about.library, "operators": OPS}
-
-
-def ready() -> Path:
-    """The library of the operators; `EnvironmentProblem` where it is missing and where this processor cannot run it."""
-    if lacking := [name for name in NEEDED if name not in instructions()]:
-        raise EnvironmentProblem(
-            f"{NAME} needs an x86-64 processor with {' and '.join(NEEDED)}, and this one has no {' and '.join(lacking)}"
-        )
-    return ops_library_path()
 
 
 def misfit(engine: Sidecar) -> str | None:
