@@ -3,8 +3,9 @@
 Maps are [N, C, H, W] in channels_last memory (any other order is copied first), N may vary. Weights of 1x1 convolutions
 are [outputs, inputs], depthwise filters [taps, channels], biases fp32. Everything else is in the type of the map: fp16,
 bf16 or fp32; sums are fp32. `activation`s are names of `kernels.ACTIVATIONS`. Torch's compilers see through to the
-kernels, so that an AOTInductor package holds them and needs no Triton; on a CPU torch's own arithmetic answers.
-Number of images and pixels may be anything whose map has less than 2**31 numbers: offsets are 32 bits.
+kernels, so that an AOTInductor package holds them and needs no Triton. On a CPU the same function computes by torch's
+own arithmetic (`plain`): each operator's signature stands in one place. Number of images and pixels may be anything
+whose map has less than 2**31 numbers: offsets are 32 bits.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import triton
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
+from torch.nn import functional as F
 
 from export.build.fused import kernels, plain, tiles
 from export.build.fused.kernels import ACTIVATIONS
@@ -35,6 +38,11 @@ def _seen(memory: Tensor) -> Tensor:
     return memory.permute(0, 3, 1, 2)
 
 
+def _by_torch(x: Tensor) -> bool:
+    """Whether torch's own arithmetic computes: on a CPU, except where Triton's interpreter runs the kernels there."""
+    return x.is_cpu and not triton.knobs.runtime.interpret
+
+
 def _side(taps: int) -> int:
     return {9: 3, 25: 5, 49: 7}[taps]
 
@@ -52,6 +60,8 @@ def _count(size: Any, tile: int) -> Any:
 @triton_op("distilzoo::pointwise", mutates_args=())
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, activation: str) -> Tensor:
     """1x1 convolution, activation, then `residual` is added: [N, inputs, H, W] -> [N, outputs, H, W]."""
+    if _by_torch(x):
+        return plain.rounded(plain.pointwise(x, weight, bias, activation), x, residual)
     x = _last(x)
     other = x if residual is None else _last(residual)
     height, width, (outputs, inputs) = x.shape[2], x.shape[3], weight.shape
@@ -67,6 +77,8 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, 
 @triton_op("distilzoo::pooled_pointwise", mutates_args=())
 def pooled_pointwise(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
     """1x1 convolution, activation, mean over all pixels: [N, inputs, H, W] -> [N, outputs]."""
+    if _by_torch(x):
+        return plain.pointwise(x, weight, bias, activation).mean((2, 3)).to(x.dtype)
     x = _last(x)
     outputs, inputs = weight.shape
     out = torch.empty((x.shape[0], outputs), dtype=x.dtype, device=x.device)
@@ -81,6 +93,9 @@ def pooled_pointwise(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -
 @triton_op("distilzoo::linear", mutates_args=())
 def linear(x: Tensor, weight: Tensor, bias: Tensor, wide: bool) -> Tensor:
     """Dense layer: [N, inputs] -> [N, outputs], `wide` in fp32. `bias`: so many numbers in any shape."""
+    if _by_torch(x):
+        outputs = F.linear(plain.wide(x), plain.wide(weight), plain.wide(bias).flatten())
+        return outputs if wide else outputs.to(x.dtype)
     x = x.contiguous()
     rows, (outputs, inputs) = x.shape[0], weight.shape
     out = torch.empty((rows, outputs), dtype=torch.float32 if wide else x.dtype, device=x.device)
@@ -104,6 +119,9 @@ def depthwise_pointwise(
     activation: str,
 ) -> Tensor:
     """Depthwise, activation, 1x1, activation, `residual` added: [N, channels, H, W] -> [N, outputs, H', W']."""
+    if _by_torch(x):
+        inner = plain.depthwise(x, filters, filter_bias, stride, filter_activation).to(x.dtype)
+        return pointwise(inner, weight, bias, residual, activation)
     x = _last(x)
     height, width, (outputs, channels) = x.shape[2], x.shape[3], weight.shape
     out_height, out_width = _after(height, stride), _after(width, stride)
@@ -142,6 +160,9 @@ def expand_depthwise(
     filter_activation: str,
 ) -> Tensor:
     """1x1, activation, depthwise, activation: [N, inputs, H, W] -> [N, hidden, H', W']."""
+    if _by_torch(x):
+        inner = plain.pointwise(x, expand, expand_bias, expand_activation)
+        return plain.rounded(plain.depthwise(inner, filters, filter_bias, stride, filter_activation), x)
     x = _last(x)
     height, width, (hidden, inputs) = x.shape[2], x.shape[3], expand.shape
     out_height, out_width = _after(height, stride), _after(width, stride)
@@ -183,6 +204,11 @@ def inverted_residual(
     activation: str,
 ) -> Tensor:
     """A whole block, expansion and filter and projection: [N, inputs, H, W] -> [N, outputs, H', W']."""
+    if _by_torch(x):
+        inner = expand_depthwise(
+            x, expand, expand_bias, filters, filter_bias, stride, expand_activation, filter_activation
+        )
+        return pointwise(inner, weight, bias, residual, activation)
     x = _last(x)
     height, width, (hidden, inputs), outputs = x.shape[2], x.shape[3], expand.shape, weight.shape[0]
     out_height, out_width = _after(height, stride), _after(width, stride)
@@ -221,6 +247,8 @@ def stem(
 
     `mean` and `deviation`, [3] or [1, 3], are in levels of 255; `filters` are [outputs, taps * 3], colours innermost.
     """
+    if _by_torch(images):
+        return plain.rounded(plain.stem(images, mean, deviation, filters, bias, stride, activation), filters)
     images = images.contiguous()
     height, width, (outputs, values) = images.shape[1], images.shape[2], filters.shape
     out_height, out_width = _after(height, stride), _after(width, stride)
@@ -242,15 +270,3 @@ def stem(
     grid = (_count(rows, tile["BLOCK_M"]),)
     wrap_triton(kernels.stem_kernel)[grid](images, mean, deviation, filters, bias, out, rows, **sizes, **tile)
     return _seen(out)
-
-
-for _name in (
-    "pointwise",
-    "pooled_pointwise",
-    "linear",
-    "depthwise_pointwise",
-    "expand_depthwise",
-    "inverted_residual",
-    "stem",
-):
-    globals()[_name].register_kernel("cpu")(getattr(plain, _name))
