@@ -48,7 +48,7 @@ def export(
     ] = None,
     max_abs: Annotated[float | None, typer.Option(min=0, help="Largest difference of an fp32 output.")] = None,
     min_agreement: Annotated[float | None, typer.Option(min=0, max=1, help="Least share of equal decisions.")] = None,
-    min_cosine: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine of any answer.")] = None,
+    min_cosine: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine of an image's outputs.")] = None,
     max_kl: Annotated[float | None, typer.Option(min=0, help="Largest mean KL divergence, in nats.")] = None,
     sign: Annotated[
         Path | None,

@@ -58,7 +58,7 @@ def write(bundle: Bundle, repository: Path, serving: Serving) -> Served:
     """Write the model into `repository`, replacing one that was written before; other models stay as they are.
 
     With device cuda a TensorRT plan that was built of this very graph is taken, otherwise the ONNX graph. Raises
-    `InputError` for what the bundle cannot serve, and before anything of somebody else's would be lost.
+    `InputError` for what the bundle cannot serve, and before a folder that this did not write would be lost.
     """
     precision = _precision(bundle, serving)
     plan = _plan(bundle, precision, serving)

@@ -20,7 +20,7 @@ def contents(folder):
 def test_an_export_that_cannot_be_written_leaves_the_old_bundle(run, bundle_path, zoo_command, tmp_path) -> None:
     bundle = shutil.copytree(bundle_path, tmp_path / "net.zoo")
     before = contents(bundle)
-    words = ("export", run.folder / "mobilenet_v2", "-o", bundle, "--precision", "fp32")
+    words = ("export", run.folder / "vgg", "-o", bundle, "--precision", "fp32")
     done = zoo_command(*words, preexec_fn=small_files_only)
     assert done.returncode == 4
     assert "File too large" in one_line(done.stderr)

@@ -67,7 +67,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         while not _swapped(temporary, path, old):
-            pass  # somebody else's folder came in between: it is moved aside like any other
+            pass  # another process made a folder in between: it is moved aside like any other
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

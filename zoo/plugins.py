@@ -46,7 +46,7 @@ def load(entry: EntryPoint) -> Any:
     """
     try:
         return entry.load()
-    except Exception as error:  # the module is somebody else's: anything may be raised
+    except Exception as error:  # the module is another package's: anything may be raised
         raise EnvironmentProblem(
             f"'{entry.name}', which {_package(entry)} adds to {entry.group}, cannot be imported: "
             f"{unexpected(error)}; update that package or uninstall it"

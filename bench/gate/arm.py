@@ -100,16 +100,16 @@ class ArmProcess:
             self._hear()  # it has ended, and may have said why
 
     def _hear(self) -> Any:
-        """The next answer. The parent sleeps in a system call until it comes: spinning would take a core."""
+        """The next reply of the child. The parent sleeps in a system call until it comes: spinning would take a core."""
         while b"\n" not in self._buffer:
             if not select.select([self._replies], [], [], PATIENCE)[0]:
-                raise ArmError(f"{self._name}: no answer for {PATIENCE:.0f} seconds")
+                raise ArmError(f"{self._name}: no reply for {PATIENCE:.0f} seconds")
             part = os.read(self._replies, 2**16)
             if not part:
                 raise ArmError(f"{self._name}: {reason_of_end(self._child.popen.wait(), self._log)}")
             self._buffer += part
         line, _, self._buffer = self._buffer.partition(b"\n")
-        answer = json.loads(line)
-        if isinstance(answer, dict) and "error" in answer:
-            raise ArmError(f"{self._name}: {answer['error']}")
-        return answer
+        found = json.loads(line)
+        if isinstance(found, dict) and "error" in found:
+            raise ArmError(f"{self._name}: {found['error']}")
+        return found

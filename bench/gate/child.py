@@ -1,6 +1,6 @@
 """`python -m bench.gate.child FD`: one process of a pair, which runs a turn whenever it is told to.
 
-Lines of JSON: the `Job` and then a `Turn` for each turn on stdin; answers on file descriptor FD: first `Ready`, then
+Lines of JSON: the `Job` and then a `Turn` for each turn on stdin; replies on file descriptor FD: first `Ready`, then
 the list of a turn's times in nanoseconds. The end of stdin ends the process, after its peak memory. An error is one
 object `{"error": "one line"}`. What libraries print goes to stdout and stderr and does not get in between.
 """
@@ -49,7 +49,7 @@ class Job(Strict):
     device: str
     threads: int | None
     feed: Path
-    answers: Path
+    outputs: Path
     injected: float
 
 
@@ -109,7 +109,7 @@ def _prepare(job: Job, clock: Clock) -> tuple[Run, list[Any], Ready]:
     loaded = clock()
     run(batches[0])
     first = clock()
-    save_file({name: np.ascontiguousarray(run(array)) for name, array in arrays.items()}, job.answers)
+    save_file({name: np.ascontiguousarray(run(array)) for name, array in arrays.items()}, job.outputs)
     warm_up, feed, times = WarmUp(seconds=0.1), cycle(batches), [0]
     started = clock()
     while not warm_up.enough(len(times) - 1, (clock() - started) / 1e9):

@@ -74,7 +74,7 @@ def run_pair(jobs: Mapping[Arm, Job], size: PairSize | None, folder: Path, draw:
             for name, arm in arms.items()
         }
     pair = Pair(seconds=time.monotonic() - began, processes=processes, rounds=rounds)
-    apart = difference(jobs["baseline"].answers, jobs["candidate"].answers)
+    apart = difference(jobs["baseline"].outputs, jobs["candidate"].outputs)
     return Outcome(pair, size, ready["baseline"].engine, apart)
 
 

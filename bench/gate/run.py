@@ -193,7 +193,7 @@ class _Work:
             device=about.device,
             threads=about.threads,
             feed=folder / f"{feed}.feed",
-            answers=folder / f"{arm}.answers",
+            outputs=folder / f"{arm}.outputs",
             injected=injected if arm == "candidate" else 0.0,
         )
 

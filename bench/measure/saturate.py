@@ -24,7 +24,7 @@ def saturate(
     seconds: float = SECONDS,
     clock: Clock = time.perf_counter_ns,
 ) -> Saturation:
-    """Let `streams` threads call for `seconds`, each at least once, and count what they answered by the last answer.
+    """Let `streams` threads call for `seconds`, each at least once, and count what they answered by the last return.
 
     Every thread first makes one call that does not count, because engines give each caller buffers of its own. What a
     call raises ends all of them and is raised here.

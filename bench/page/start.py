@@ -60,7 +60,7 @@ def start(table: Table) -> Section | None:
     numbers = Numbers("Load and first call as a table", ["engine", "load", "first call", "sum"], rows)
     spec = chart([load, first, *captions(values)], ROW * len(values), values)
     figure = Figure("start", "Load and first call of each engine; a table follows", spec, numbers=numbers, listed=True)
-    return Section("start", "How long the first answer takes", about, [figure], short="Start-up")
+    return Section("start", "How long the first prediction takes", about, [figure], short="Start-up")
 
 
 def _edge(totals: Sequence[float]) -> float:

@@ -2,7 +2,7 @@
 With `aotinductor-fused`, layers are fused into the kernels of `export.build.fused` first; the rest is the same.
 
 A bundle holds no torch module, so that the checkpoint it was exported from has to be given. That it is the one is
-proven twice: by the hash that the manifest names, and by the self-test, whose answers the network has to give before
+proven twice: by the hash that the manifest names, and by the self-test, whose outputs the network has to give before
 it is compiled and the package afterwards.
 """
 
@@ -155,8 +155,8 @@ class _Maker:
         network, _ = checkpoint.load(self._source)
         vectors = self._bundle.selftest()
         if "fp32" in vectors:
-            answers = evaluate(network, torch.from_numpy(vectors["image"])).numpy()
-            if not selftest.compare(self._bundle, "fp32", answers, vectors).passed:
+            outputs = evaluate(network, torch.from_numpy(vectors["image"])).numpy()
+            if not selftest.compare(self._bundle, "fp32", outputs, vectors).passed:
                 raise InputError(f"{self._source} is another network: it answers the bundle's self-test differently")
         return network
 
@@ -166,7 +166,7 @@ class _Maker:
         return self._half(network) if self._precision == "fp16" else network
 
     def _ready(self, network: Normalised) -> torch.nn.Module:
-        """What is compiled: uint8 [N, H, W, 3] -> answers."""
+        """What is compiled: uint8 [N, H, W, 3] -> outputs."""
         if self._backend == PLAIN:
             return network
         try:

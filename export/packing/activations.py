@@ -18,16 +18,16 @@ BATCH = 16
 
 @dataclass
 class Seen:
-    """`largest` |value| and `shape` of every layer's answer, by the name of its module, or of its node in a trace."""
+    """`largest` |value| and `shape` of every layer's output, by the name of its module, or of its node in a trace."""
 
     largest: dict[str, float] = field(default_factory=dict)
     shape: dict[str, torch.Size] = field(default_factory=dict)
 
-    def note(self, name: str, answer: Any) -> None:
-        """Take one answer into account; whatever is no float tensor is not."""
-        if isinstance(answer, Tensor) and answer.is_floating_point():
-            self.largest[name] = max(self.largest.get(name, 0.0), float(answer.abs().max()))
-            self.shape[name] = answer.shape
+    def note(self, name: str, output: Any) -> None:
+        """Take one output into account; whatever is no float tensor is not."""
+        if isinstance(output, Tensor) and output.is_floating_point():
+            self.largest[name] = max(self.largest.get(name, 0.0), float(output.abs().max()))
+            self.shape[name] = output.shape
 
 
 def watch(network: Normalised, images: Pixels) -> Seen:
@@ -54,15 +54,15 @@ class _Watch(fx.Interpreter):
         self._seen = seen
 
     def run_node(self, node: fx.Node) -> Any:
-        """The node's answer, noted."""
-        answer = super().run_node(node)
-        self._seen.note(node.name, answer)
-        return answer
+        """The node's output, noted."""
+        output = super().run_node(node)
+        self._seen.note(node.name, output)
+        return output
 
 
-def _after(seen: Seen, name: str, module: nn.Module, inputs: Any, answer: Any) -> None:
+def _after(seen: Seen, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
     del module, inputs
-    seen.note(name, answer)
+    seen.note(name, output)
 
 
 def _run(network: Normalised, images: Pixels, forward: Callable[[Tensor], Any]) -> None:

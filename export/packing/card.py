@@ -23,7 +23,7 @@ def card(manifest: Manifest, task: Task) -> str:
 {rows}
 
 Measured when the bundle was made, with ONNX Runtime on a CPU, against the first row. Agreement is of the decisions
-(top-1 class, tag at 0.5, point within half a pixel); the cosine is the smallest of any image's answer.
+(top-1 class, tag at 0.5, point within half a pixel); the cosine is the smallest of any image's outputs.
 {_remarks(manifest)}
 ## Input and output
 `{image.name}`: {image.dtype} [N, {image.height}, {image.width}, 3], {image.color}; normalisation is inside the graph.

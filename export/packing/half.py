@@ -36,8 +36,8 @@ class HalfNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Cast, compute in half, cast back: the only two casts that a graph gains."""
-        answer: Tensor = self.network(x.half()).float()
-        return answer
+        outputs: Tensor = self.network(x.half()).float()
+        return outputs
 
 
 def half(network: Normalised, images: Pixels) -> HalfForm:

@@ -44,10 +44,10 @@ def objections(gate: Gate, parity: Parity, task: Task, before: float, after: flo
         if not parity.max_abs <= allowed:
             found.append(f"outputs differ by up to {parity.max_abs:.3g} (at most {allowed:.3g})")
     if gate.cosine is not None and not parity.cosine >= gate.cosine:
-        found.append(f"the smallest cosine of an answer is {parity.cosine:.4f} (at least {gate.cosine:g})")
+        found.append(f"the smallest cosine of an image's outputs is {parity.cosine:.4f} (at least {gate.cosine:g})")
     if gate.agreement is not None and not parity.agreement >= gate.agreement:
         share, wanted = 100 * parity.agreement, 100 * gate.agreement
-        found.append(f"{share:.2f} % of the answers to {parity.images} images agree (at least {wanted:g} %)")
+        found.append(f"{share:.2f} % of the predictions for {parity.images} images agree (at least {wanted:g} %)")
     if gate.kl is not None and parity.kl is not None and not parity.kl <= gate.kl:
         found.append(f"the KL divergence is {parity.kl:.3g} nats (at most {gate.kl:g})")
     if not task.lost(before, after) <= gate.max_drop + NOISE * task.budget:

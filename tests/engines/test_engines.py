@@ -252,7 +252,7 @@ def test_the_selftest_finds_another_network(copy, run):
     from zoo.graphs.model import to_bytes
     from zoo.models import checkpoint
 
-    other = checkpoint.load(run.folder / "mobilenet_v2-control")[0]
+    other = checkpoint.load(run.folder / "vgg")[0]
     graph = copy / "model.fp32.onnx"
     graph.write_bytes(to_bytes(to_onnx(other, 16, 16, name="other")))
     entry = {"sha256": sha256(graph), "bytes": graph.stat().st_size}

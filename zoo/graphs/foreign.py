@@ -82,8 +82,8 @@ class ForeignGraph:
 
     def run(self, fed: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What the graph itself takes -> what it says, in one call."""
-        answer: npt.NDArray[Any] = self._session.run([self._output], {self.signature.input.name: fed})[0]
-        return answer
+        output: npt.NDArray[Any] = self._session.run([self._output], {self.signature.input.name: fed})[0]
+        return output
 
     def versions(self) -> dict[str, str]:
         """The library's version and the provider in use."""

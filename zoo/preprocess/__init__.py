@@ -55,5 +55,5 @@ def _encoded(image: Image.Image) -> bytes | None:
 
 
 def _facts(image: Image.Image) -> tuple[object, ...]:
-    """What changes when somebody asks for another size, mode or orientation before anything is loaded."""
+    """What differs once another size, mode or orientation was set on a picture that is not loaded yet."""
     return image.size, image.mode, image.info.get("exif")

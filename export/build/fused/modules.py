@@ -117,7 +117,7 @@ class PooledPointwise(nn.Module):
 
 
 class Linear(nn.Module):
-    """A dense layer, whose answers may be `wide`: fp32."""
+    """A dense layer, whose outputs may be `wide`: fp32."""
 
     weight: Tensor
     bias: Tensor

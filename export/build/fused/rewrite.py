@@ -30,9 +30,9 @@ _CASTS = {"half", "bfloat16", "float"}
 
 
 def rewritten(network: nn.Module, mean: Tensor, deviation: Tensor) -> nn.Module:
-    """The network with its normalisation built in and everything that matches replaced: uint8 [N, H, W, 3] -> answers.
+    """The network with its normalisation built in and everything that matches replaced: uint8 [N, H, W, 3] -> outputs.
 
-    `network`: a folded network in eval mode, float32 [N, 3, H, W] -> answers, computing in its weights' precision;
+    `network`: a folded network in eval mode, float32 [N, 3, H, W] -> outputs, computing in its weights' precision;
     `mean` and `deviation` of the three colours, in levels of 255. It stays as it is. Raises `InputError` where no block
     matches, because then there is nothing to gain.
     """

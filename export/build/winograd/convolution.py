@@ -103,7 +103,7 @@ def _same_maps(graph: QuantisedGraph, first: str, second: str) -> bool:
 
 
 def _branch(graph: QuantisedGraph, name: str) -> _Layer | None:
-    """The convolution whose quantised answer an Add alone reads as `name`.
+    """The convolution whose quantised output an Add alone reads as `name`.
 
     Where the zero point of a quantiser is 0 or 255, an activation may have been merged into it: the Add then cannot do
     without it.

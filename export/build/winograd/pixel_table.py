@@ -81,5 +81,5 @@ def _table(graph: QuantisedGraph, steps: list[onnx.NodeProto], image: str, chann
     model = onnx.helper.make_model(part, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version)
     session = library().InferenceSession(to_bytes(model), session_options(1), providers=[CPU])
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(channels, axis=3)
-    answer: Array = session.run([output], {image: every})[0]
-    return answer.reshape(channels, 256)
+    table: Array = session.run([output], {image: every})[0]
+    return table.reshape(channels, 256)

@@ -34,7 +34,7 @@ def max_pool(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | Non
 
 
 def mean(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
-    """The same for a mean over all pixels, whose answer is [N, C]."""
+    """The same for a mean over all pixels, whose output is [N, C]."""
     target, name = graph.target(quantiser), quantiser.input[0]
     if target is None or not graph.read_once(name):
         return None
@@ -50,8 +50,8 @@ def mean(graph: QuantisedGraph, quantiser: onnx.NodeProto) -> Operator | None:
     sides = [side for side in maps[2:] if side is not None]
     if maps[1] is None or len(sides) != 2:
         return None
-    answer = graph.shape(quantiser.output[0])
-    if answer is None or len(answer) != 2 or answer[1] != maps[1]:
+    shape = graph.shape(quantiser.output[0])
+    if shape is None or len(shape) != 2 or shape[1] != maps[1]:
         return None
     ratio = source.scale / target.scale
     settings = {"multiplier": ratio / math.prod(sides), "offset": target.zero - source.zero * ratio}

@@ -115,7 +115,7 @@ def _stored(operator: Operator, what: str) -> str:
 
 
 def _living(nodes: list[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
-    """Those whose answers reach an output."""
+    """Those whose results reach an output."""
     needed = set(outputs)
     living = []
     for node in reversed(nodes):

@@ -79,8 +79,8 @@ def _activations(
     session = onnxruntime.InferenceSession(to_bytes(shown), options, providers=["CPUExecutionProvider"])
     batch = min(32, max(1, PIXELS // (images.shape[1] * images.shape[2])))
     for start in range(0, len(images), batch):
-        answers = session.run(list(tensors), {"image": images[start : start + batch]})
-        yield from zip(tensors, answers, strict=True)
+        found = session.run(list(tensors), {"image": images[start : start + batch]})
+        yield from zip(tensors, found, strict=True)
 
 
 def _percentile(counts: npt.NDArray[np.int64]) -> float:

@@ -64,7 +64,7 @@ def attempts(
     while count <= MOST * len(ranked):
         without = _with_activations(fp32, [node for node, _ in ranked[:count]])
         model = quantise(fp32, flavour, ranges, without=without)
-        reasons = {names[node]: f"alone in int8 it moves the answers by {moved:.3g}" for node, moved in ranked[:count]}
+        reasons = {names[node]: f"alone in int8 it moves the outputs by {moved:.3g}" for node, moved in ranked[:count]}
         yield Attempt(model, first.method, first.tried, reasons)
         count *= 2
 

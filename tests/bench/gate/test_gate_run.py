@@ -178,7 +178,7 @@ def test_a_process_that_says_nothing_is_not_waited_for_for_ever(bundle: Path, mo
     monkeypatch.setattr(processes, "PATIENCE", 0.2)
     monkeypatch.setattr(processes, "CHILD", [sys.executable, "-c", "import time; time.sleep(60)"])
     found = run(bundle, bundle, ONE)
-    assert "no answer for 0 seconds" in (found.entries[0].error or "")
+    assert "no reply for 0 seconds" in (found.entries[0].error or "")
 
 
 def test_ctrl_c_keeps_what_was_measured(bundle: Path, tmp_path: Path) -> None:
@@ -272,37 +272,6 @@ def test_the_table_of_a_toml_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             read_config(file)
     with pytest.raises(InputError, match="no such file"):
         read_config(tmp_path / "gone.toml")
-
-
-@pytest.mark.slow
-def test_live_the_same_network_passes_and_five_percent_more_is_found(zoo_command, tmp_path: Path) -> None:
-    """A network of about a millisecond against itself, and against itself with a slowdown really put in.
-
-    A noisy machine may say that it cannot tell (3), or that it is not to be trusted (4); it must never blame the same
-    network, nor pass the slower one.
-    """
-    matrix = write_graph(
-        tmp_path / "net.onnx",
-        """
-<ir_version: 10, opset_import: ["" : 20]>
-net (float[N, 700] x) => (float[N, 700] y)
-{
-  shape = Constant <value = int64[2] {700, 700}> ()
-  part = Constant <value = float[1] {0.001}> ()
-  w = Expand (part, shape)
-  a = MatMul (x, w)
-  b = MatMul (a, w)
-  y = MatMul (b, w)
-}
-""",
-    )
-    (tmp_path / "gate.toml").write_text("[[tool.zoo.gate.benchmarks]]\nbatch = 2\nthreads = 1\n")
-    words = ["bench", "gate", "--baseline", matrix, "--candidate", matrix, "--config", "gate.toml"]
-    same = [zoo_command(*words).returncode for _ in range(2)]
-    assert set(same) <= {0, 3, 4}, same
-    slower = [zoo_command(*words, "--inject", 0.05).returncode for _ in range(2)]
-    assert set(slower) <= {1, 3, 4}, slower
-    assert 0 in same or 1 in slower, "this machine could not tell anything"
 
 
 def test_what_cannot_be_written_is_one_line(bundle: Path, tmp_path: Path) -> None:

@@ -146,7 +146,9 @@ def uninterrupted(recipe_file, tmp_path_factory):
     return folder / "vgg-control"
 
 
-@pytest.mark.parametrize(("kill", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("kill", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_a_stopped_training_continues_to_the_same_bits(recipe_file, uninterrupted, tmp_path, kill, code):
     """Stopped by Ctrl-C or killed outright: --resume ends where an uninterrupted training ends."""
     command = [str(Path(sys.executable).with_name("zoo")), *train(recipe_file, tmp_path / "stopped")]
