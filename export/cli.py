@@ -57,7 +57,8 @@ def export(
         ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="timm and torchvision: a .safetensors or .pth file, or hub.", rich_help_panel=FOREIGN)
+        str,
+        typer.Option(help="timm, torchvision: a .safetensors or .pth file, package or hub.", rich_help_panel=FOREIGN),
     ] = "",
     labels: Annotated[
         Path | None,

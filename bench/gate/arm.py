@@ -100,7 +100,7 @@ class ArmProcess:
             self._hear()  # it has ended, and may have said why
 
     def _hear(self) -> Any:
-        """The next reply of the child. The parent sleeps in a system call until it comes: spinning would take a core."""
+        """The next reply of the child. The parent sleeps until it comes: spinning would take a core."""
         while b"\n" not in self._buffer:
             if not select.select([self._replies], [], [], PATIENCE)[0]:
                 raise ArmError(f"{self._name}: no reply for {PATIENCE:.0f} seconds")

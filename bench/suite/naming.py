@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.cases import HUB, ONNX
 from zoo.errors import InputError, missing_package, nearest
+from zoo.models.packages import PACKAGE, package_file
 
 RUN = "run"
 LIBRARIES = ("timm", "torchvision")
@@ -26,7 +27,8 @@ class Named:
 def named(text: str, option: str) -> Named:
     """`run:DIR`, `timm:NAME[=WEIGHTS]`, `torchvision:NAME[=WEIGHTS]` or `onnx:FILE[#OUTPUT]`.
 
-    Without WEIGHTS a library's own are taken, which it may have to download. `InputError` says what is not there;
+    Without WEIGHTS a library's own are taken, which it may have to download. WEIGHTS is a file, or `package` for those
+    of an installed package. `InputError` says what is not there;
     `option` is how the user wrote it down.
     """
     kind, colon, rest = text.partition(":")
@@ -42,7 +44,9 @@ def named(text: str, option: str) -> Named:
     model, equals, weights = rest.partition("=")
     if importlib.util.find_spec(kind) is None:
         raise missing_package(kind, "train", option)
-    if equals and not Path(weights).is_file():
+    if weights == PACKAGE:
+        package_file(f"{kind}:{model}")
+    elif equals and not Path(weights).is_file():
         raise InputError(f"{option}: no such weights file: {weights}")
     return Named(model, Path(weights) if equals else Path(HUB), f"{kind}:{model}")
 
@@ -61,6 +65,8 @@ def beside(text: str, folder: Path) -> str:
     kind, colon, _ = head.partition(":")
     if colon and kind in (RUN, ONNX):  # a path may hold an equals sign
         return f"{kind}:{folder / text.partition(':')[2]}"
+    if equals and rest == PACKAGE:
+        return text
     if equals and (colon or ":" not in rest):
         return f"{head}={folder / rest}"
     return f"{head}={beside(rest, folder)}" if equals else text

@@ -20,5 +20,9 @@ class Network(BaseModel):
         None,
         description="for a torchvision ResNet: a stem for small images, 3x3 and of this stride in all",
     )
-    weights: str = Field("", description="a local .safetensors or .pth file, or 'hub' for the library's own")
+    weights: str = Field(
+        "",
+        description="a local .safetensors or .pth file, 'package' for those of an installed package, or 'hub' for the "
+        "library's own",
+    )
     train: Any = Field(None, description="how a recipe trained it, as that recipe says it")

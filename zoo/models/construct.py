@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 from zoo import models
 from zoo.errors import InputError, missing_package, nearest
 from zoo.models.config import Network
-from zoo.models.weights import adopt, hub_weights, read_weights
+from zoo.models.weights import adopt, trained_weights
 
 
 def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = False, device: str = "cpu") -> nn.Module:
@@ -32,8 +31,7 @@ def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = F
         else:
             raise InputError(f"no models from '{library}': a model is a family, torchvision:NAME, timm:NAME or run:DIR")
         if spec.weights:
-            state = hub_weights(spec) if spec.weights == "hub" else read_weights(Path(spec.weights))
-            adopt(network, state, spec.model if spec.weights == "hub" else spec.weights, head_may_be_fresh)
+            adopt(network, *trained_weights(spec), head_may_be_fresh)
         if spec.stem_stride is not None:
             _small_stem(network, spec)
     return network.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Trained weights: read from a file or a library's hub, and taken over by a network."""
+"""Trained weights: read from a file, a package or a library's hub, and taken over by a network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from torch import Tensor, nn
 
 from zoo.errors import EnvironmentProblem, InputError, first_line
 from zoo.models.config import Network
-from zoo.models.head import head_name
+from zoo.models.head import head_name, start_at_zero
+from zoo.models.key_order import under_own_names
+from zoo.models.library import HUB
+from zoo.models.packages import PACKAGE, package_file
 from zoo.progress import note
+
+
+def trained_weights(spec: Network) -> tuple[dict[str, Tensor], str]:
+    """The tensors that `spec.weights` names, a file, `hub` or `package`, and what messages call them."""
+    if spec.weights == HUB:
+        return hub_weights(spec), spec.model
+    path = package_file(spec.model) if spec.weights == PACKAGE else Path(spec.weights)
+    return read_weights(path), spec.model if spec.weights == PACKAGE else spec.weights
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -53,10 +64,14 @@ def hub_weights(spec: Network) -> dict[str, Tensor]:
 
 
 def adopt(network: nn.Module, state: dict[str, Tensor], origin: str, head_may_be_fresh: bool) -> None:
-    """Take over `state`. If it may, a classifier of another number of classes keeps its fresh weights, and so does the
-    whole head where the two are of different kinds; any other difference is an error that names it.
+    """Take over `state`, by names, or by order where only the names differ. If it may, a classifier of another number
+    of classes starts at zero, and a head of another kind is fresh with its last layer at zero; any other difference is
+    an error that names it.
     """
     own = network.state_dict()
+    named, state = state, under_own_names(state, own)
+    if renamed := [key for key in named if key not in state]:
+        note(f"{origin}: tensors have other names, the same order and shapes: taken in order, from '{renamed[0]}' on")
     unlike = [key for key in own.keys() | state.keys() if key not in own or key not in state]
     reshaped = [key for key in own.keys() & state.keys() if state[key].shape != own[key].shape]
     layers = {key.rpartition(".")[0] for key in reshaped}
@@ -76,6 +91,8 @@ def adopt(network: nn.Module, state: dict[str, Tensor], origin: str, head_may_be
             f"{origin} does not fit: {len(strange)} tensors differ; {key} is {there} there and {here} here"
         )
     network.load_state_dict({key: value for key, value in state.items() if key not in left_out}, strict=not left_out)
+    if left_out:
+        start_at_zero(network, left_out)
 
 
 def weights_sha256(network: nn.Module) -> str:

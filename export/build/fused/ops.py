@@ -94,8 +94,8 @@ def pooled_pointwise(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -
 def linear(x: Tensor, weight: Tensor, bias: Tensor, wide: bool) -> Tensor:
     """Dense layer: [N, inputs] -> [N, outputs], `wide` in fp32. `bias`: so many numbers in any shape."""
     if _by_torch(x):
-        outputs = F.linear(plain.wide(x), plain.wide(weight), plain.wide(bias).flatten())
-        return outputs if wide else outputs.to(x.dtype)
+        product = F.linear(plain.wide(x), plain.wide(weight), plain.wide(bias).flatten())
+        return product if wide else product.to(x.dtype)
     x = x.contiguous()
     rows, (outputs, inputs) = x.shape[0], weight.shape
     out = torch.empty((rows, outputs), dtype=torch.float32 if wide else x.dtype, device=x.device)

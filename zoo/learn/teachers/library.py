@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,31 +13,34 @@ from zoo.models.checkpoint import About
 from zoo.models.config import Network
 from zoo.models.construct import build
 from zoo.models.eager import EagerNetwork
-from zoo.models.library import HUB, usual
+from zoo.models.key_order import under_own_names
+from zoo.models.library import usual
 from zoo.models.normalisation import Normalised
-from zoo.models.weights import adopt, hub_weights, read_weights
+from zoo.models.weights import adopt, trained_weights
 from zoo.tasks.classification import Classification
 
 
 def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> EagerNetwork:
     """timm:NAME or torchvision:NAME as its users run it.
 
-    `weights`: a .safetensors or .pth file, whose number of classes is taken, or `hub`. `labels`: names of the outputs,
-    in their order; numbers if there are none. `InputError` says what does not fit.
+    `weights`: a .safetensors or .pth file, whose number of classes is taken, `package` or `hub`. `labels`: names of the
+    outputs, in their order; numbers if there are none. `InputError` says what does not fit.
     """
     need(model.partition(":")[0], extra="train", purpose=f"measuring {model}")
     spec = Network(model=model, weights=weights)
     habit = usual(model)
     bare = Network(model=model)
-    head = f"{_last_dense(build(bare, classes=2, size=habit.size, device='meta'), model)}.weight"
-    state = hub_weights(spec) if weights == HUB else read_weights(Path(weights))
-    if head not in state:
-        raise InputError(f"{weights} does not fit {model}: it has no '{head}'")
-    classes = len(state[head])
+    two = build(bare, classes=2, size=habit.size, device="meta")
+    head = f"{_last_dense(two, model)}.weight"
+    state, origin = trained_weights(spec)
+    renamed = under_own_names(state, two.state_dict())
+    if head not in renamed:
+        raise InputError(f"{origin} does not fit {model}: it has no '{head}'")
+    classes = len(renamed[head])
     if labels and len(labels) != classes:
         raise InputError(f"{model} has {classes} outputs in {weights}, and {len(labels)} labels are given")
     network = build(bare, classes=classes, size=habit.size)
-    adopt(network, state, weights, head_may_be_fresh=False)
+    adopt(network, state, origin, head_may_be_fresh=False)
     about = About(
         name=model.partition(":")[2],
         role="teacher",
