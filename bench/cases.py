@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from zoo.bundle.manifest import Executed
 from zoo.schemas import Strict
+from zoo.tasks.class_order import ClassOrder
 
 Role = Literal["teacher", "control", "student"]
 # compute: what the device itself takes, input and output in its own memory. call: pixels in host memory in, numbers in
@@ -67,6 +68,10 @@ class Case(Strict):
     role: Role | None = None
     group: str | None = Field(None, description="what a control and its student have in common: the student's name")
     evaluation: Path | None = Field(None, description="folder DIR/CLASS/image, or a test set file; null: not measured")
+    labels: Path | None = Field(None, description="foreign: a JSON list of the outputs' names, to evaluate it")
+    class_order: ClassOrder | None = Field(
+        None, description="foreign, without labels: how its outputs follow the names of the evaluation's folders"
+    )
     photos: Path | None = Field(None, description="scope image: the folder of the pictures")
     selftest: bool = Field(False, description="refuse an engine whose logits for the bundle's self-test are off")
     limits: Limits = Limits()
@@ -138,5 +143,9 @@ class Case(Strict):
             words += ["--threads", str(self.threads)]
         if self.evaluation is not None:
             words += ["--evaluate", str(self.evaluation)]
+        if self.labels is not None:
+            words += ["--labels", str(self.labels)]
+        if self.class_order is not None:
+            words += ["--class-order", self.class_order]
         words += ["--time-limit", f"{self.limits.seconds:g}"]
         return shlex.join(words)

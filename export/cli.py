@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from zoo.errors import InputError, missing_package, nearest
+from zoo.tasks.class_order import ClassOrder
 
 if TYPE_CHECKING:
     from export.packing.quantise.sensitive import Choice
@@ -64,6 +65,13 @@ def export(
         Path | None,
         typer.Option(help="A JSON list of the outputs' names; the folders of --data if not.", rich_help_panel=FOREIGN),
     ] = None,
+    class_order: Annotated[
+        ClassOrder | None,
+        typer.Option(
+            help="How outputs follow the folders' names: natural (timm: 2 before 10), lexical (torchvision).",
+            rich_help_panel=FOREIGN,
+        ),
+    ] = None,
     size: Annotated[int | None, typer.Option(min=8, help="Side in pixels.", rich_help_panel=FOREIGN)] = None,
     resize: Annotated[
         int | None, typer.Option(min=8, help="Short side before the centre crop.", rich_help_panel=FOREIGN)
@@ -93,6 +101,7 @@ def export(
         given = Given(
             images=data,
             labels=labels,
+            class_order=class_order,
             weights=weights,
             size=size,
             resize=resize,
@@ -108,7 +117,7 @@ def export(
         _show(out, pack_foreign(source, out, given))
         return
     foreign = {"weights": weights, "labels": labels, "size": size, "resize": resize, "mean": mean, "std": std}
-    for name, value in (foreign | {"output": output}).items():
+    for name, value in (foreign | {"output": output, "class-order": class_order}).items():
         if value:
             raise InputError(f"--{name} is for timm:NAME, torchvision:NAME and FILE.onnx: a checkpoint knows its own")
     manifest = pack_checkpoint(

@@ -63,8 +63,9 @@ def evaluate(subject: Subject, source: Path) -> Accuracy:
     outputs = np.concatenate(found)
     if not np.isfinite(outputs).all():
         raise VerdictError(f"{subject.engine.text} gives NaN or infinity")
-    task = subject.task
-    value = task.score(outputs, np.concatenate(targets))[task.metric]
+    task, wanted = subject.task, np.concatenate(targets)
+    task.check(outputs, wanted, subject.engine.text)
+    value = task.score(outputs, wanted)[task.metric]
     return Accuracy(task=task.name, metric=task.metric, value=value, images=len(outputs))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cases import Case
@@ -14,6 +13,7 @@ from zoo.graphs.foreign import ForeignGraph, file_and_output
 from zoo.graphs.structure import files_of
 from zoo.models.library import MEAN, STD
 from zoo.preprocess import Preprocessing
+from zoo.tasks.class_order import in_order, read_labels
 from zoo.tasks.classification import Classification
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def network_of(case: Case) -> EagerNetwork:
         return from_checkpoint(case.subject)
     from zoo.learn.teachers.library import from_library
 
-    return from_library(case.foreign, str(case.subject), _folders(case.evaluation))
+    return from_library(case.foreign, str(case.subject), labels_of(case))
 
 
 def open_graph(case: Case) -> Subject:
@@ -47,9 +47,10 @@ def open_graph(case: Case) -> Subject:
     )
     side = graph.signature.side(None, "zoo export --size")
     preprocessing = Preprocessing.square(side)
-    labels = _folders(case.evaluation)
+    labels = labels_of(case)
     if labels and len(labels) != graph.outputs:
-        raise InputError(f"{path} has {graph.outputs} outputs, and {case.evaluation} has {len(labels)} folders")
+        names = case.labels or case.evaluation
+        raise InputError(f"{path} has {graph.outputs} outputs, {names} has {len(labels)} names: --labels FILE has all")
     task = Classification(labels or [str(number) for number in range(graph.outputs)], side)
     return Subject(
         logits=graph,
@@ -70,9 +71,14 @@ def open_graph(case: Case) -> Subject:
     )
 
 
-def _folders(evaluation: Path | None) -> list[str]:
-    """The names of DIR/CLASS in order: libraries number classes so, and their files keep no other names."""
+def labels_of(case: Case) -> list[str]:
+    """The names of the outputs in their order: as `--labels` has them, or the folders of the images in `--class-order`;
+    empty where nothing is evaluated. `InputError` where the order of the folders cannot be told.
+    """
+    evaluation = case.evaluation
     if evaluation is None or not evaluation.is_dir():
         return []
+    if case.labels is not None:
+        return read_labels(case.labels)
     splits = layout(evaluation)
-    return class_names(splits.held_out or splits.train or evaluation)
+    return in_order(class_names(splits.held_out or splits.train or evaluation), case.class_order, evaluation)

@@ -11,6 +11,7 @@ from bench.cases import EAGER, GRAPH_PEERS, ONNX, PEERS, PIPELINE, TORCH, Case, 
 from bench.gpu import is_gpu
 from bench.numbers import known
 from bench.subjects.accuracy import check
+from bench.subjects.foreign import labels_of
 from bench.subjects.native import NATIVE, is_native, program
 from bench.suite.choices import Choices
 from bench.suite.naming import RUN, Named, checkpoint, named
@@ -155,7 +156,7 @@ def _peers(text: str, bundles: Sequence[Bundle], choices: Choices) -> list[Case]
     case = _case(name, network.subject, peer, "fp32", roles.get(name), choices)
     # A checkpoint is the network that the fp32 graph was proven against: its accuracy is known.
     evaluation = case.evaluation if network.foreign else None
-    return [case.model_copy(update={"evaluation": evaluation, "foreign": network.foreign})]
+    return [_foreign(case.model_copy(update={"evaluation": evaluation}), network, choices)]
 
 
 def _network(text: str, option: str) -> Named:
@@ -170,7 +171,19 @@ def _teacher(text: str, choices: Choices) -> Case:
         raise InputError(f"no such folder of labelled images, nor a test set: {choices.evaluation}")
     backend = "onnxruntime" if network.foreign == ONNX else EAGER
     case = _case(choices.name or network.name, network.subject, backend, "fp32", "teacher", choices)
-    return case.model_copy(update={"foreign": network.foreign})
+    return _foreign(case, network, choices)
+
+
+def _foreign(case: Case, network: Named, choices: Choices) -> Case:
+    """The case with what is said of a network from elsewhere; whether that names its outputs is found here."""
+    if network.foreign is None:
+        return case
+    said = {"foreign": network.foreign, "labels": choices.labels, "class_order": choices.class_order}
+    case = case.model_copy(update=said)
+    if case.labels is not None and case.class_order is not None:
+        raise InputError("--labels says the order of the outputs already: leave --class-order out")
+    labels_of(case)
+    return case
 
 
 def _compiled(bundle: Bundle, backend: str, precision: Executed, choices: Choices, device: str = "cpu") -> Case:

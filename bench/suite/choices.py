@@ -13,6 +13,7 @@ from bench.gpu import is_gpu
 from bench.numbers import known
 from bench.subjects.photos import photo_files
 from zoo.errors import InputError
+from zoo.tasks.class_order import ClassOrder
 
 DEVICE = re.compile(r"cpu|cuda(:[\w/-]+)?")
 PLAIN = "plain"  # how an engine is called when no variant is asked for
@@ -25,7 +26,8 @@ class Choices:
     """Empty `backends`, `precisions` and `devices`: those that make sense here. `photos` are for scope image.
 
     `variants`: `plain` and those of a GPU. `streams`: levels of callers at once. `native`: libzoo's loop beside each
-    backend. `name`: what the table calls it, where that is not what the bundle or the folder is called.
+    backend. `labels`, `class_order`: the outputs' names of networks from elsewhere, to evaluate them. `name`: what the
+    table calls it, where that is not what the bundle or the folder is called.
     """
 
     backends: Sequence[str] = ()
@@ -34,6 +36,8 @@ class Choices:
     batches: Sequence[int] = (1, 32)
     threads: int | None = None
     evaluation: Path | None = None
+    labels: Path | None = None
+    class_order: ClassOrder | None = None
     scopes: Sequence[str] = ("call",)
     photos: Path | None = None
     variants: Sequence[str] = (PLAIN,)

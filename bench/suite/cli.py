@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoo.errors import EnvironmentProblem, InputError
+from zoo.tasks.class_order import ClassOrder
 
 if TYPE_CHECKING:
     from bench.cases import Case, Limits
@@ -100,6 +101,19 @@ def run(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON", help="The outputs' names of a teacher from elsewhere, for --evaluate.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    class_order: Annotated[
+        ClassOrder | None,
+        typer.Option(
+            help="Or how they follow DIR's folders: natural (timm: 2 before 10), lexical (torchvision).",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(metavar="S", help="Seconds for one batch size of one engine (2).", rich_help_panel=HOW),
@@ -152,6 +166,8 @@ def run(
         "--layers": layers,
         "--native": native,
         "--evaluate": evaluate,
+        "--labels": labels,
+        "--class-order": class_order,
     }
     limits = _limits(time_limit, QUICK if quick else None)
     if suite is not None:
@@ -167,6 +183,8 @@ def run(
             batches=numbers(batch, "--batch") or USUAL_BATCHES,
             threads=threads,
             evaluation=evaluate,
+            labels=labels,
+            class_order=class_order,
             scopes=words(scope) or ["call"],
             photos=photos,
             variants=words(variant) or Choices.variants,

@@ -14,6 +14,7 @@ from bench.suite.choices import PLAIN, Choices
 from bench.suite.naming import beside
 from zoo.errors import InputError, ZooError
 from zoo.schemas import Strict, first_problem
+from zoo.tasks.class_order import ClassOrder
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -42,6 +43,8 @@ class Settings(Strict):
     peers: Words | None = Field(None, description="measured beside a bundle, as --peer names them")
     native: bool | None = Field(None, description="libzoo's loop in C beside each backend")
     evaluate: Path | None = Field(None, description="DIR/CLASS/image, or a file of `zoo export --test-set`")
+    labels: Path | None = Field(None, description="of a teacher from elsewhere: a JSON list of its outputs' names")
+    class_order: ClassOrder | None = Field(None, description="of a teacher from elsewhere, without labels")
     time_limit: float | None = Field(None, gt=0, description="seconds for one batch size of one engine")
 
 
@@ -102,6 +105,8 @@ class Suite(Settings):
             batches=said["batches"] or Choices.batches,
             threads=said["threads"],
             evaluation=said["evaluate"],
+            labels=said["labels"],
+            class_order=said["class_order"],
             scopes=scopes,
             # The suite's photos are there for those of its cases that look at pictures.
             photos=said["photos"] if "image" in scopes or entry.photos else None,
@@ -138,7 +143,7 @@ def read_suite(path: str | Path) -> Suite:
 def _moved(part: Part, folder: Path) -> Part:
     """The same with its paths as seen from here."""
     changes: dict[str, Any] = {}
-    for name in ("photos", "evaluate", "bundle"):
+    for name in ("photos", "evaluate", "labels", "bundle"):
         if (path := getattr(part, name, None)) is not None:
             changes[name] = folder / path
     if part.peers is not None:

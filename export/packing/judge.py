@@ -54,6 +54,7 @@ class Judge:
             )
         if not np.isfinite(reference).all():
             raise VerdictError(f"{name} answers with numbers that are not finite, before it is exported")
+        task.check(reference, evidence.targets, name)
         score = task.score(reference, evidence.targets)[task.metric]
         return cls(request, folder, reference, score, gates(task, request.options.thresholds))
 

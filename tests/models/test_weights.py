@@ -14,9 +14,9 @@ from torch import nn
 
 from tests.support.places import real_data
 from zoo.errors import EnvironmentProblem, InputError
-from zoo.models import packages
 from zoo.models.config import Network
 from zoo.models.construct import build
+from zoo.models.pretrained import packages
 from zoo.models.weights import adopt
 
 LITE = "timm:tf_efficientnet_lite0"

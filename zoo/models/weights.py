@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from zoo.errors import EnvironmentProblem, InputError, first_line
 from zoo.models.config import Network
 from zoo.models.head import head_name, start_at_zero
-from zoo.models.key_order import under_own_names
 from zoo.models.library import HUB
-from zoo.models.packages import PACKAGE, package_file
+from zoo.models.pretrained.key_order import under_own_names
+from zoo.models.pretrained.packages import PACKAGE, package_file
 from zoo.progress import note
 
 

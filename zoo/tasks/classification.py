@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from zoo.errors import InputError
 from zoo.preprocess import Preprocessing
+from zoo.tasks.class_order import other_order_fits
 from zoo.tasks.prediction import Floats, Scores, best, softmax
 from zoo.tasks.task import Array, Task
 
@@ -25,6 +26,11 @@ class Classification(Task):
     def score(self, outputs: Floats, targets: Array) -> dict[str, float]:
         """`top1` accuracy."""
         return {"top1": float((outputs.argmax(axis=1) == targets).mean())}
+
+    def check(self, outputs: Floats, targets: Array, network: str) -> None:
+        """`InputError` where the classes are recognised in another order of their names, and not in this one."""
+        if reason := other_order_fits(outputs.argmax(axis=1), targets, self.labels):
+            raise InputError(f"{network}: {reason}")
 
     def agreement(self, outputs: Floats, reference: Floats) -> float:
         """Share of pictures with the same top-1 class."""

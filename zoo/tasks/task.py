@@ -67,6 +67,11 @@ class Task:
         """All scores of float32 [N, outputs] against the N targets, `metric` first. Shares are 0 to 1."""
         raise NotImplementedError
 
+    def check(self, outputs: Floats, targets: Array, network: str) -> None:
+        """`InputError` where float32 [N, outputs] and the N targets show that the outputs have other names than
+        `labels`. `network` is what the message calls it.
+        """
+
     def agreement(self, outputs: Floats, reference: Floats) -> float:
         """Share (0 to 1) of the decisions that are the same in both: float32 [N, outputs] each."""
         raise NotImplementedError

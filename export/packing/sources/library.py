@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +19,7 @@ from zoo.errors import InputError
 from zoo.models.config import Network
 from zoo.models.construct import build
 from zoo.models.library import LIBRARIES, MEAN, STD, usual
+from zoo.tasks.class_order import ClassOrder, in_order, read_labels
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Given:
 
     images: Path | None = None
     labels: Path | None = None
+    class_order: ClassOrder | None = None
     weights: str = ""
     size: int | None = None
     resize: int | None = None
@@ -54,7 +54,7 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
         raise InputError(f"{source} brings no images along: --data DIR, with DIR/CLASS/*.jpg")
     if source.endswith(".onnx"):
         size = side_of(Path(source), given.size)
-        labels, images = _images(given, size, given.resize or size)
+        labels, images = _images(given.images, given, size, given.resize or size)
         return pack_onnx(
             Path(source),
             out,
@@ -72,7 +72,7 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
         raise InputError(f"{source} has no weights yet: --weights FILE, or --weights hub for the library's own")
     habit = usual(source)
     size = given.size or habit.size
-    labels, images = _images(given, size, given.resize or habit.resize(size))
+    labels, images = _images(given.images, given, size, given.resize or habit.resize(size))
     spec = Network(model=source, weights=given.weights)
     module = build(spec, classes=len(labels), size=size)
     return pack(
@@ -90,32 +90,24 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
     )
 
 
-def _images(given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:
+def _images(images: Path, given: Given, size: int, resize: int) -> tuple[list[str], Evidence]:
     """The labels in output order, and the images with the classes' numbers in that order."""
     preprocessing = preprocessing_of(size, resize)
-    splits = data.load(DataConfig(source="folder", path=given.images, size=size, resize=resize), given.seed)
-    labels = splits.labels if given.labels is None else read_labels(given.labels)
+    splits = data.load(DataConfig(source="folder", path=images, size=size, resize=resize), given.seed)
+    if given.labels is None:
+        labels = in_order(splits.labels, given.class_order, images)
+    elif given.class_order is not None:
+        raise InputError("--labels says the order of the outputs already: leave --class-order out")
+    else:
+        labels = read_labels(given.labels)
     for name in splits.labels:  # ImageNet's have two cranes: that only matters where a folder is called so
         if labels.count(name) != 1:
             what = "none" if name not in labels else f"{labels.count(name)}"
-            raise InputError(f"{given.images}: the folder '{name}' is {what} of the {len(labels)} labels")
+            raise InputError(f"{images}: the folder '{name}' is {what} of the {len(labels)} labels")
     number = np.array([labels.index(name) for name in splits.labels], dtype=np.int64)
 
-    def renumbered(images: ImageSet) -> ImageSet:
-        return replace(images, targets=number[images.targets])
+    def renumbered(part: ImageSet) -> ImageSet:
+        return replace(part, targets=number[part.targets])
 
     splits = replace(splits, train=renumbered(splits.train), test=renumbered(splits.test))
     return labels, evidence(splits, preprocessing, given.calibration, given.seed)
-
-
-def read_labels(path: Path) -> list[str]:
-    """The names of a JSON list, in output order. `InputError` when it is none."""
-    try:
-        labels: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such file of labels: {path}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as labels: {error}") from None
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise InputError(f'{path} must be a list of names, ["first", "second", ...]')
-    return labels

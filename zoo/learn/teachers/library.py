@@ -13,9 +13,9 @@ from zoo.models.checkpoint import About
 from zoo.models.config import Network
 from zoo.models.construct import build
 from zoo.models.eager import EagerNetwork
-from zoo.models.key_order import under_own_names
 from zoo.models.library import usual
 from zoo.models.normalisation import Normalised
+from zoo.models.pretrained.key_order import under_own_names
 from zoo.models.weights import adopt, trained_weights
 from zoo.tasks.classification import Classification
 

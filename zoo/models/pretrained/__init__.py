@@ -1,0 +1,1 @@
+"""Trained weights from elsewhere: where they come from, and under which names."""
