@@ -146,11 +146,10 @@ def test_names_of_the_extension_registry_and_persistent_ids_are_refused(tmp_path
 @pytest.mark.parametrize(
     ("thing", "complaint"),
     [
-        ({"a": 1}, "DICT at byte"),
         ({1, 2}, "(EMPTY_SET at byte|__builtin__.set)"),
         (None, "it holds a NoneType"),
         (np.array([None, "x"]), r"array of type 'O8'"),
-        (np.zeros(2, dtype="i4,f4"), "(DICT at byte|array of type 'V8')"),
+        (np.zeros(2, dtype="i4,f4"), "array of type 'V8'"),
         (np.array(["2020-01-01"], dtype="M8[D]"), r"(array of type 'M8'|_pickle_|DICT|array of type)"),
         (np.dtype("f4"), "it holds a Type"),
         (np.ndarray, "it holds a type"),

@@ -1,8 +1,9 @@
 """Old datasets: pickled pairs (X, y), gzip-compressed or not, read without running anything that is in them.
 
-A pickle is a program. This reader admits the few instructions that build numbers, strings, bytes, tuples, lists and
-numpy arrays, refuses any other by name before the first one is run, and puts arrays together from their bytes itself,
-so that not even numpy's own unpickling is reached. https://docs.python.org/3/library/pickle.html#restricting-globals
+A pickle is a program. This reader admits the few instructions that build numbers, strings, bytes, tuples, lists, dicts
+and numpy arrays, refuses any other by name before the first one is run, and puts arrays together from their bytes
+itself, so that not even numpy's own unpickling is reached.
+https://docs.python.org/3/library/pickle.html#restricting-globals
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import numpy as np
 from zoo.errors import InputError
 
 GIB = 2**30
+IMAGES, LABELS = ("X", "x", "images", "data"), ("y", "Y", "labels", "targets")  # what the two are called in a dict
 DATA = re.compile(  # the instructions that build data
     "PROTO|FRAME|STOP|MARK|POP|POP_MARK|NONE|NEWTRUE|NEWFALSE|INT|BININT[12]?|LONG[14]?|FLOAT|BINFLOAT"
     "|STRING|(SHORT_)?BINSTRING|UNICODE|(SHORT_)?BINUNICODE|BINUNICODE8|(SHORT_)?BINBYTES|BINBYTES8|BYTEARRAY8"
-    "|EMPTY_TUPLE|TUPLE[123]?|EMPTY_LIST|LIST|APPENDS?|MEMOIZE|(BIN|LONG_BIN)?(PUT|GET)"
+    "|EMPTY_TUPLE|TUPLE[123]?|EMPTY_LIST|LIST|APPENDS?|EMPTY_DICT|DICT|SETITEMS?|MEMOIZE|(BIN|LONG_BIN)?(PUT|GET)"
     "|GLOBAL|STACK_GLOBAL|REDUCE|BUILD"  # names and calls, of stand-ins alone
 )
 OPCODES = {opcode.code.encode("latin1"): opcode for opcode in pickletools.opcodes}
@@ -36,7 +38,8 @@ PLAIN = (int, float, complex, str, bytes, np.generic)
 
 
 def read_legacy_pairs(path: Path, *, limit: int = 4 * GIB) -> tuple[Any, Any]:
-    """X and y of a pickle of any protocol, Python 2's included: numpy arrays, numbers, strings, bytes, tuples, lists.
+    """X and y of a pickle of any protocol, Python 2's included: numpy arrays, numbers, strings, bytes, tuples, lists,
+    dicts. The two are a pair, or stand in a dict under a name of `IMAGES` and one of `LABELS`.
 
     Raises `InputError` that names what else is in it, and for one that unpacks to more than `limit` bytes.
     """
@@ -51,9 +54,23 @@ def read_legacy_pairs(path: Path, *, limit: int = 4 * GIB) -> tuple[Any, Any]:
         raise InputError(f"{path} is nested too deeply") from None
     except Exception as error:  # a damaged pickle fails in a dozen ways, all meaning the same
         raise InputError(f"{path} is not a pickle, or a damaged one: {' '.join(str(error).split())}") from None
+    if isinstance(pair, dict):
+        return _of_dict(path, pair)
     if not (isinstance(pair, tuple | list) and len(pair) == 2):
         raise InputError(f"{path} does not hold a pair (X, y)")
     return pair[0], pair[1]
+
+
+def _of_dict(path: Path, found: dict[Any, Any]) -> tuple[Any, Any]:
+    """The two entries of a dict that are called like images and labels, the names of Python 2 (bytes) included."""
+    named = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in found.items()}
+    images, labels = ([name for name in known if name in named] for known in (IMAGES, LABELS))
+    if len(images) != 1 or len(labels) != 1:
+        keys = ", ".join(map(str, named))
+        raise InputError(
+            f"{path} holds a dict with {keys}: one of {', '.join(IMAGES)} and one of {', '.join(LABELS)} are read"
+        )
+    return named[images[0]], named[labels[0]]
 
 
 def _unpacked(path: Path, limit: int) -> bytes:
@@ -205,14 +222,17 @@ def _plain(value: Any, done: dict[int, Any]) -> Any:
         return value.value
     if isinstance(value, PLAIN):
         return value
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, tuple | list | dict):
         raise InputError(
-            f"it holds a {type(value).__name__.strip('_')}; arrays, numbers, texts, tuples and lists are read"
+            f"it holds a {type(value).__name__.strip('_')}; arrays, numbers, texts, tuples, lists and dicts are read"
         )
     if id(value) not in done:
         done[id(value)] = _OPEN
-        parts = [_plain(part, done) for part in value]
-        done[id(value)] = tuple(parts) if isinstance(value, tuple) else parts
+        if isinstance(value, dict):
+            done[id(value)] = {key: _plain(part, done) for key, part in value.items() if isinstance(key, PLAIN)}
+        else:
+            parts = [_plain(part, done) for part in value]
+            done[id(value)] = tuple(parts) if isinstance(value, tuple) else parts
     if done[id(value)] is _OPEN:
         raise InputError("it holds a list that holds itself")
     return done[id(value)]

@@ -85,8 +85,8 @@ def import_(
 ) -> None:
     """Turn old pickled pairs into image files and tags. Nothing in the pickle is run; what is not data is refused."""
     need("pyarrow", "tenacity", extra="label", purpose="zoo import")
-    from zoo.learn.label.convert import convert
     from zoo.learn.label.names import read_names
+    from zoo.learn.label.old_pairs.convert import convert
 
     known = read_names(names) if names else []
     count = convert(pairs, out, names=known, keep=tags, limit=int(max_gib * 2**30))

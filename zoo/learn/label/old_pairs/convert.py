@@ -14,6 +14,7 @@ from zoo.errors import InputError
 from zoo.files import atomic_folder
 from zoo.learn.label import pairs
 from zoo.learn.label.labeller import Tags
+from zoo.learn.label.old_pairs.labels import tags_of
 from zoo.preprocess import Pixels
 from zoo.progress import track
 
@@ -23,8 +24,8 @@ SERIES = (list, tuple, np.ndarray)
 def convert(old: Path, out: Path, *, names: Sequence[str], keep: int, limit: int) -> int:
     """Write the new folder `out` with `images/` and the pairs; returns how many.
 
-    X: for each image [H, W], [H, W, 1 or 3] or [1 or 3, H, W], uint8 or other numbers within 0 to 1 or 0 to 255. y: for
-    each image scores 0 to 1 of all tags, a class number, one tag or a list of tags. `names`: of y's columns or classes.
+    X: for each image [H, W], [H, W, 1 or 3] or [1 or 3, H, W], uint8 or other numbers within 0 to 1 or 0 to 255. y: as
+    `zoo.learn.label.old_pairs.labels` reads them. `names`: of y's columns or classes.
     `keep`: size of the tag index; `limit`: of the unpacked pickle, in bytes.
     """
     if out.exists():
@@ -32,14 +33,14 @@ def convert(old: Path, out: Path, *, names: Sequence[str], keep: int, limit: int
     images, labels = read_legacy_pairs(old, limit=limit)
     if not (isinstance(images, SERIES) and isinstance(labels, SERIES) and len(images) == len(labels) > 0):
         raise InputError(f"{old} does not hold as many labels as images")
-    scale = _scale(images)
+    scale, tags = _scale(images), tags_of(list(labels), names)
     rows: list[tuple[str, Tags]] = []
     with atomic_folder(out) as folder, track(f"writing {out}", len(images)) as advance:
         (folder / "images").mkdir()
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        for number, (image, label) in enumerate(zip(images, tags, strict=True)):
             name = f"{number:07d}.png"
             Image.fromarray(_pixels(image, scale)).save(folder / "images" / name)
-            rows.append((name, _tags(label, names)))
+            rows.append((name, label))
             advance()
         pairs.write(folder, rows, keep=keep)
     return len(rows)
@@ -67,25 +68,3 @@ def _pixels(image: Any, scale: float) -> Pixels:
     if array.ndim != 2 and array.shape[2:] != (3,):
         raise InputError(f"an image of X has the shape {list(array.shape)}: [H, W], [H, W, 3] or [3, H, W] is needed")
     return np.round(array * scale).astype(np.uint8)
-
-
-def _tags(label: Any, names: Sequence[str]) -> Tags:
-    if isinstance(label, bytes):
-        label = label.decode("utf-8", "replace")
-    if isinstance(label, str):
-        return [(label, 1.0)]
-    if np.ndim(label) == 0:
-        return [(_name(int(label), names), 1.0)]
-    if all(isinstance(part, str | bytes) for part in label):
-        return [tag for part in label for tag in _tags(part, names)]
-    scores = np.asarray(label, dtype=np.float32)
-    if scores.ndim != 1 or not ((scores >= 0) & (scores <= 1)).all():
-        raise InputError("a label of y is neither scores from 0 to 1, nor a class number, nor tags")
-    return [(_name(int(column), names), float(scores[column])) for column in np.flatnonzero(scores)]
-
-
-def _name(number: int, names: Sequence[str]) -> str:
-    """Its name, or the number itself where none are given."""
-    if names and not 0 <= number < len(names):
-        raise InputError(f"y speaks of number {number} and there are {len(names)} names")
-    return names[number] if names else str(number)

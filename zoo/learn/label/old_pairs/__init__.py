@@ -1,0 +1,1 @@
+"""Old pickled pairs (X, y) of images and labels, read and written anew."""
