@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,17 @@ from tests.support.command import in_process
 from tests.support.libzoo import built, installed, library, ops  # noqa: F401  fixtures
 from tests.support.pictures import RECIPE, write_pictures
 from zoo.files import locked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests' engines are remembered by is no part of the user's cache. Weights of libraries stay there."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in (("HF_HOME", "huggingface"), ("TORCH_HOME", "torch")):
+            patch.setenv(name, os.environ.get(name) or str(usual / folder))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ def engine_folder(bundle: Path, precision: str = "fp16", version: str = "11.4.0.
 
 
 def load(bundle: Path, precision: str = "fp16", backend: str = "tensorrt"):
-    return zoo.load(bundle, backend=backend, precision=precision, device="cuda")
+    return zoo.load(bundle, backend=backend, precision=precision, device="cuda", selftest=False)
 
 
 def replace_graph(bundle: Path, name: str, content: bytes) -> None:

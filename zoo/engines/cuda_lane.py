@@ -16,6 +16,7 @@ Streams and memory are CUDA's own (`zoo.engines.cuda`) or torch's (`zoo.engines.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -131,7 +132,7 @@ class CudaLane:
         self._ready: dict[int, _Ready] = {}
         stack.callback(_free_all, self._ready)
         stack.callback(stream.synchronize)  # an error may have left work behind
-        self._free = weakref.finalize(self, stack.pop_all().close)  # now, or when Python forgets the object
+        self._free = weakref.finalize(self, _close, stack.pop_all(), os.getpid())  # or when Python forgets the object
 
     def run(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out."""
@@ -196,6 +197,12 @@ class CudaLane:
         if len(loose) >= BATCH_SIZES:
             self._stream.synchronize()
             self._ready.pop(loose[0]).free.close()
+
+
+def _close(stack: ExitStack, owner: int) -> None:
+    """In the process that opened it alone: a forked child has the addresses, and no use of the GPU."""
+    if os.getpid() == owner:
+        stack.close()
 
 
 def _free_all(ready: dict[int, _Ready]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +14,7 @@ import numpy as np
 
 from zoo.bundle import sidecar
 from zoo.bundle.sidecar import Processor, Sidecar
+from zoo.engines import forking
 from zoo.engines.backend import Backend, Builder, Device, Logits, Pixels, in_batches
 from zoo.engines.cuda import gpu_number
 from zoo.errors import EnvironmentProblem, InputError, first_line
@@ -78,6 +80,9 @@ class AotInductor(Backend):
         except (RuntimeError, OSError) as error:
             reason = first_line(error)
             raise EnvironmentProblem(f"torch cannot load {package.name}: {reason}") from error
+        # OpenMP keeps a team of threads for each thread that has started one. The thread that forked has a team whose
+        # threads are in the parent, and would wait for them for ever; one that starts here gets a team of its own.
+        self._caller = ThreadPoolExecutor(1) if number is None and forking.in_forked_child() else None
         self._lane: CudaLane | None = None
         if number is not None:
             from zoo.engines.torch.cuda import lane
@@ -87,7 +92,14 @@ class AotInductor(Backend):
 
     def run(self, images: Pixels) -> Logits:
         """uint8 [N, H, W, 3] in, float32 [N, size] out. More than the package takes go in several batches."""
-        return in_batches(self._run_on_the_cpu if self._lane is None else self._lane.run, images, self.about.batch[2])
+        return in_batches(self._call_on_the_cpu if self._lane is None else self._lane.run, images, self.about.batch[2])
+
+    def _call_on_the_cpu(self, images: Pixels) -> Logits:
+        return (
+            self._run_on_the_cpu(images)
+            if self._caller is None
+            else self._caller.submit(self._run_on_the_cpu, images).result()
+        )
 
     def _run_on_the_cpu(self, images: Pixels) -> Logits:
         torch = self._torch
