@@ -119,6 +119,11 @@ class Accuracy(Strict):
         """How much, in `unit`, a teacher may lose on its way to a product: what `zoo export` gives to int8, too."""
         return self._means.budget
 
+    @property
+    def counted(self) -> bool:
+        """Whether it is the share of the images that are right."""
+        return self._means.counted
+
     def lost(self, standard: Accuracy) -> float:
         """How much worse than `standard` this is, in `unit`."""
         return self._means.lost(standard.value, self.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,10 @@ def gate(
     only: Annotated[
         str, typer.Option(metavar="PATTERN", help="Only benchmarks whose name matches, as in 'onnxruntime*'.")
     ] = "",
+    allow_missing: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="This benchmark of the baseline may be gone (repeatable; a pattern, too)."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The receipt, raw rounds kept.")] = Path("gate.json"),
     markdown: File = None,
     junit: File = None,
@@ -56,6 +61,7 @@ def gate(
     as_json: AsJson = False,
 ) -> None:
     """Judge a candidate: exit 0 pass, 1 regression, 2 bad input, 3 inconclusive, 4 the machine cannot tell."""
+    from bench.gate.config import read_config
     from bench.gate.receipt import read_receipt, save
     from bench.gate.show import github_lines
     from bench.gate.show import junit as junit_of
@@ -71,7 +77,16 @@ def gate(
     else:
         if baseline is None or (candidate is None and record is None):
             raise InputError("give --baseline and --candidate (or --self-test, or --read GATE.json)")
-        receipt = _measure(baseline, candidate, _config(config, only, baseline, candidate), out, inject, record)
+        receipt = _measure(
+            baseline,
+            candidate,
+            read_config(config),
+            out,
+            only=only,
+            allow_missing=allow_missing or [],
+            inject=inject,
+            record=record,
+        )
     for path, text in ((markdown, markdown_of), (junit, junit_of), (sarif, _sarif)):
         if path is not None:
             save(path, text(receipt))
@@ -95,28 +110,16 @@ def _sarif(receipt: Receipt) -> str:
     return sarif(receipt)
 
 
-def _config(path: Path | None, only: str, baseline: Path, candidate: Path | None) -> GateConfig:
-    """The configuration with the benchmarks that `only` leaves. `InputError` when it leaves none."""
-    from fnmatch import fnmatchcase
-
-    from bench.gate.config import read_config
-    from bench.gate.runners import default_benchmarks, kind_of, open_runners
-
-    config = read_config(path)
-    if not only:
-        return config
-    if kind_of(baseline) == "results":
-        raise InputError("--only chooses benchmarks, and results are judged row by row")
-    benchmarks = config.benchmarks or default_benchmarks(*open_runners(baseline, candidate or baseline, config))
-    chosen = tuple(benchmark for benchmark in benchmarks if fnmatchcase(benchmark.title, only))
-    if not chosen:
-        known = ", ".join(benchmark.title for benchmark in benchmarks)
-        raise InputError(f"no benchmark matches '{only}'; there are: {known}")
-    return config.model_copy(update={"benchmarks": chosen})
-
-
 def _measure(
-    baseline: Path, candidate: Path | None, config: GateConfig, out: Path, inject: float, record: int | None
+    baseline: Path,
+    candidate: Path | None,
+    config: GateConfig,
+    out: Path,
+    *,
+    only: str,
+    allow_missing: Sequence[str],
+    inject: float,
+    record: int | None,
 ) -> Receipt:
     from bench.gate.from_results import judge
     from bench.gate.run import run
@@ -125,10 +128,12 @@ def _measure(
     other = candidate or baseline
     kinds = {kind_of(path) for path in (baseline, other)}
     if kinds == {"results"}:
+        if only:
+            raise InputError("--only chooses benchmarks, and results are judged row by row")
         if inject or record:
             raise InputError("results were measured before: --inject and --record need bundles or ONNX files")
-        return judge(baseline, other, config, out=out)
-    return run(baseline, other, config, out=out, injected=inject, pairs=record)
+        return judge(baseline, other, config, out=out, allow_missing=allow_missing)
+    return run(baseline, other, config, out=out, injected=inject, pairs=record, only=only, allow_missing=allow_missing)
 
 
 def _self_test(rounds: Path | None, as_json: bool) -> None:

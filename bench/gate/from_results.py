@@ -7,12 +7,13 @@ pair. One file of each is one pair, from which nothing follows; five are the few
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 from bench.gate import verdict
 from bench.gate.config import Benchmark, GateConfig
+from bench.gate.missing import compared
 from bench.gate.receipt import Check, Entry, Pair, Receipt
 from bench.gate.rule import LOOKS, decide
 from bench.gate.run import Book
@@ -33,6 +34,16 @@ def called(row: Row) -> str:
     return row.scope if row.variant is None else f"{row.scope} {row.variant}"
 
 
+def title_of(row: Row) -> str:
+    """What the gate calls the benchmark of a row."""
+    return f"{row.model} {row.engine.text} batch {row.batch} {called(row)}"
+
+
+def titles(files: Sequence[Results]) -> dict[Key, str]:
+    """Every row that is in any of the files, with its name, in the order of their first appearance."""
+    return {key_of(row): title_of(row) for results in files for row in results.rows}
+
+
 def same_host(files: Sequence[Results]) -> None:
     """`InputError` unless all were measured on one machine, and what ran on a GPU on one kind of GPU."""
     hosts = {results.host.fingerprint: results.host.summary for results in files}
@@ -51,21 +62,39 @@ def read_files(path: Path) -> list[Results]:
     return sorted((read_results(file) for file in files), key=lambda results: results.created)
 
 
-def judge(baseline: Path, candidate: Path, config: GateConfig, *, out: Path | None = None) -> Receipt:
-    """The verdict on two results files, or two folders of them."""
+def judge(
+    baseline: Path,
+    candidate: Path,
+    config: GateConfig,
+    *,
+    out: Path | None = None,
+    allow_missing: Sequence[str] = (),
+) -> Receipt:
+    """The verdict on two results files, or two folders of them. `allow_missing`: the benchmarks of the baseline, or
+    patterns of their names, that the candidate need not have.
+    """
     before, after = read_files(baseline), read_files(candidate)
     same_host([*before, *after])
     if config.benchmarks:
         raise InputError("results are judged row by row: leave [[tool.zoo.gate.benchmarks]] out")
-    ours = {key_of(row) for results in after for row in results.rows}
-    shared = list(dict.fromkeys(key_of(row) for results in before for row in results.rows if key_of(row) in ours))
+    ours, theirs = titles(after), titles(before)
+    missing, appeared = compared(theirs, ours, allow_missing)
+    shared = [key for key in theirs if key in ours]
     if not shared:
-        raise InputError(f"{baseline} and {candidate} have no row (model, engine, batch, scope) in common")
-    book = Book(baseline, candidate, config, len(shared), out=out)
+        raise InputError(
+            f"{baseline} and {candidate} have no row (model, engine, batch, scope) in common: "
+            f"one has {_some(theirs)}, the other {_some(ours)}"
+        )
+    book = Book(baseline, candidate, config, len(shared), out=out, missing=missing, appeared=appeared)
     book.host = before[0].host
     with book.writing():
         book.entries += [_entry(_rows(before, key), _rows(after, key), book) for key in shared]
     return book.receipt()
+
+
+def _some(names: Mapping[Key, str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(list(names.values())[:most]) + more or "none"
 
 
 def _rows(files: Sequence[Results], key: Key) -> list[Row]:
@@ -75,7 +104,7 @@ def _rows(files: Sequence[Results], key: Key) -> list[Row]:
 def _entry(before: list[Row], after: list[Row], book: Book) -> Entry:
     row, config = before[0], book.config
     benchmark = Benchmark(
-        name=f"{row.model} {row.engine.text} batch {row.batch} {called(row)}",
+        name=title_of(row),
         backend=row.engine.backend,
         precision=row.engine.precision,
         device=row.engine.device,
@@ -87,7 +116,7 @@ def _entry(before: list[Row], after: list[Row], book: Book) -> Entry:
     rule = config.rule(benchmark, book.family)
     few = f"undecided after {len(pairs)} process pairs: write more results of each, in turn (at least {LOOKS[0]})"
     decision = decide([pair.unit("time") for pair in pairs], rule)
-    checks = verdict.exact(_facts(before[0]), _facts(after[0]), config)
+    checks = verdict.exact(_facts(before[0]), _facts(after[0]), config, book.family)
     if all(check.name != "accuracy" or check.verdict == "not checked" for check in checks):
         # Results hold no outputs. A fast wrong network must not pass, so that it needs the accuracy of both.
         decision = decide([], rule) if decision.verdict == "pass" else decision

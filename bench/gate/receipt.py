@@ -69,11 +69,22 @@ class Measured(Finite):
 
 
 class Check(Finite):
-    """Something without noise: one look is enough."""
+    """Something that needs one look. `inconclusive`: an accuracy whose loss the test set is too small to show."""
 
     name: Literal["answers", "bytes", "parameters", "accuracy"]
-    verdict: Literal["pass", "fail", "not checked"]
+    verdict: Literal["pass", "fail", "inconclusive", "not checked"]
     reason: str
+    worse: float | None = Field(
+        None, description="how much worse: a share of the baseline, for accuracy in the task's unit; null: not known"
+    )
+
+
+class Missing(Finite):
+    """A benchmark of the baseline that the candidate does not have."""
+
+    name: str
+    renamed: str | None = Field(None, description="the new benchmark that it may be, under another name")
+    allowed: bool = Field(False, description="whether --allow-missing says that it is meant")
 
 
 class Entry(Finite):
@@ -119,6 +130,8 @@ class Receipt(Finite):
     interrupted: bool
     verdict: Literal["pass", "fail", "inconclusive", "invalid", "error"]
     reason: str
+    missing: list[Missing] = Field([], description="benchmarks of the baseline that the candidate does not have")
+    appeared: list[str] = Field([], description="benchmarks that the baseline does not have: nothing to compare with")
     entries: list[Entry]
 
     def to_json(self) -> str:

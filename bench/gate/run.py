@@ -16,9 +16,9 @@ from bench.gate.arm import ArmError
 from bench.gate.child import CHECK, Job
 from bench.gate.config import Benchmark, GateConfig
 from bench.gate.paired_differences import PairSize, run_pair
-from bench.gate.receipt import SCHEMA, Arm, Check, Entry, Pair, Receipt
+from bench.gate.receipt import SCHEMA, Arm, Check, Entry, Missing, Pair, Receipt
 from bench.gate.rule import LOOKS, Decision, decide, drifts
-from bench.gate.runners import BundleRunner, Facts, Feed, Runner, default_benchmarks, open_runners
+from bench.gate.runners import BundleRunner, Facts, Feed, Runner, chosen, default_benchmarks, one_sided, open_runners
 from bench.host import this_host
 from bench.results import EngineFacts
 from zoo import __version__
@@ -41,6 +41,8 @@ class Book:
     out: Path | None = None
     argv: Sequence[str] | None = None
     entries: list[Entry] = field(default_factory=list)
+    missing: Sequence[Missing] = ()
+    appeared: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.host, self.created = this_host(), datetime.now(UTC).replace(microsecond=0)
@@ -48,7 +50,7 @@ class Book:
 
     def receipt(self, *, interrupted: bool = False) -> Receipt:
         """What is known now. There must be an entry."""
-        result, reason = verdict.of_suite(self.entries, interrupted)
+        result, reason = verdict.of_suite(self.entries, interrupted, self.missing)
         now = _throttled()
         stopped = None if now is None or self._throttled is None else now - self._throttled
         return Receipt.model_validate(
@@ -67,6 +69,8 @@ class Book:
                 "interrupted": interrupted,
                 "verdict": result,
                 "reason": reason,
+                "missing": list(self.missing),
+                "appeared": list(self.appeared),
                 "entries": self.entries,
             }
         )
@@ -96,20 +100,25 @@ def run(
     pairs: int | None = None,
     seed: int | None = None,
     argv: Sequence[str] | None = None,
+    only: str = "",
+    allow_missing: Sequence[str] = (),
 ) -> Receipt:
     """Measure two bundles or two ONNX files until every benchmark is decided.
 
-    `injected` slows the candidate down on purpose; `pairs`: measure so many, decided or not (a recording). `InputError`
-    and `EnvironmentProblem` for what can be found wrong before anything is measured; later troubles are in the entry.
+    `injected` slows the candidate down on purpose; `pairs`: measure so many, decided or not (a recording); `only`: a
+    pattern of the benchmarks' names, as in `onnxruntime*`; `allow_missing`: those, or patterns of them, that the
+    candidate need not have, where none is configured. `InputError` and `EnvironmentProblem` for what can be found wrong
+    before anything is measured; later troubles are in the entry.
     """
     runners = open_runners(baseline, candidate, config)
-    benchmarks = config.benchmarks or default_benchmarks(*runners)
-    if not benchmarks:
-        raise InputError("there is nothing to measure: no benchmark was selected")
+    benchmarks = chosen(config.benchmarks or default_benchmarks(*runners), only)
+    missing, appeared = one_sided(*runners, config, only, allow_missing)
     work = [
-        _Work.of(benchmark, runners, config, place == 0 and pairs is None) for place, benchmark in enumerate(benchmarks)
+        _Work.of(benchmark, runners, config, place == 0 and pairs is None, len(benchmarks))
+        for place, benchmark in enumerate(benchmarks)
     ]
-    book = Book(baseline, candidate, config, sum(len(b.metrics) for b in benchmarks), injected, out, argv)
+    family = sum(len(benchmark.metrics) for benchmark in benchmarks)
+    book = Book(baseline, candidate, config, family, injected, out, argv, missing=missing, appeared=appeared)
     draw = random.Random(seed)
     with track("gate", total=len(work)) as advance:
         for each in work:
@@ -136,13 +145,15 @@ class _Work:
     error: str | None = None
 
     @classmethod
-    def of(cls, benchmark: Benchmark, runners: tuple[Runner, Runner], config: GateConfig, sentinel: bool) -> _Work:
-        """Everything that can be found wrong without running anything is found here."""
+    def of(
+        cls, benchmark: Benchmark, runners: tuple[Runner, Runner], config: GateConfig, sentinel: bool, benchmarks: int
+    ) -> _Work:
+        """What can be found wrong without running anything is found here. `benchmarks`: how many there are."""
         backend_class(benchmark.backend)
         before, after = runners
         known: tuple[Facts, Facts] = (before.facts(benchmark), after.facts(benchmark))
         arms: dict[Arm, Runner] = {"baseline": before, "candidate": after}
-        checks = verdict.exact(*known, config)
+        checks = verdict.exact(*known, config, benchmarks)
         if config.answers == "accuracy":
             accuracy = next(check for check in checks if check.name == "accuracy")
             if accuracy.verdict == "not checked":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
@@ -10,7 +12,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from bench.gate.child import CHECK
-from bench.gate.config import Benchmark, GateConfig
+from bench.gate.config import RETRAINED, Benchmark, GateConfig
+from bench.gate.missing import compared
+from bench.gate.receipt import Missing
 from bench.measure import DISTINCT_BATCHES, random_batches
 from bench.results import Accuracy
 from zoo.bundle.bundle import MANIFEST
@@ -168,7 +172,7 @@ def _same_bundles(baseline: BundleRunner, candidate: BundleRunner, config: GateC
     if config.answers == "same" and not same_size:
         raise InputError(
             f"{baseline.path} and {candidate.path} see pictures of different sizes, so that their outputs cannot be "
-            "compared: set answers = 'accuracy'"
+            f"compared: {RETRAINED}"
         )
 
 
@@ -177,9 +181,46 @@ def default_benchmarks(baseline: Runner, candidate: Runner) -> tuple[Benchmark, 
     if isinstance(baseline, BundleRunner) and isinstance(candidate, BundleRunner):
         theirs = candidate.bundle.manifest.graphs
         shared: list[Precision] = [name for name in baseline.bundle.manifest.graphs if name in theirs]
-        usual = backend_class(Benchmark().backend).usual["cpu"]
-        sensible = [name for name in shared if name in usual] or shared
+        sensible = [name for name in shared if name in _usual()] or shared
         if not sensible:
             raise InputError(f"{baseline.path} and {candidate.path} have no precision in common: nothing to compare")
         return tuple(Benchmark(precision=name) for name in sensible)
     return (Benchmark(),)
+
+
+def chosen(benchmarks: tuple[Benchmark, ...], only: str) -> tuple[Benchmark, ...]:
+    """Those whose name matches the pattern `only`, all without one. `InputError` when none is left."""
+    found = tuple(benchmark for benchmark in benchmarks if matches(benchmark.title, only))
+    if not found:
+        known = ", ".join(benchmark.title for benchmark in benchmarks)
+        raise InputError(f"no benchmark matches '{only}'; there are: {known}")
+    return found
+
+
+def matches(title: str, only: str) -> bool:
+    """Whether a benchmark's name matches a pattern; the empty pattern is that of all."""
+    return not only or fnmatchcase(title, only)
+
+
+def one_sided(
+    baseline: Runner, candidate: Runner, config: GateConfig, only: str, allowed: Sequence[str]
+) -> tuple[list[Missing], list[str]]:
+    """What would be measured of two bundles by default, and only one of them has the graph: missing, and new ones.
+
+    Nothing of configured benchmarks, which both must have: `Runner.facts`.
+    """
+    if config.benchmarks or not (isinstance(baseline, BundleRunner) and isinstance(candidate, BundleRunner)):
+        return [], []
+    before, after = (_by_default(runner, only) for runner in (baseline, candidate))
+    missing, appeared = compared(before, after, allowed)
+    return [each.model_copy(update={"renamed": None}) for each in missing], appeared  # precisions are no names
+
+
+def _by_default(runner: BundleRunner, only: str) -> dict[tuple[object, ...], str]:
+    titles = {name: Benchmark(precision=name).title for name in runner.bundle.manifest.graphs if name in _usual()}
+    return {(name,): title for name, title in titles.items() if matches(title, only)}
+
+
+def _usual() -> Sequence[str]:
+    """The precisions that make sense on a CPU."""
+    return backend_class(Benchmark().backend).usual["cpu"]

@@ -7,7 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from bench.gate.receipt import Check, Entry, Measured, Receipt
-from bench.gate.show import key_of, parts
+from bench.gate.show import parts
+from bench.gate.verdict import absent, key_of
 
 Json = dict[str, Any]
 RULES = {
@@ -19,13 +20,22 @@ RULES = {
     "bytes": "The file is larger",
     "parameters": "The network has more parameters",
     "accuracy": "The accuracy is lower",
+    "missing": "A benchmark of the baseline is missing",
+    "new": "A benchmark that the baseline does not have",
 }
 LEVELS = {"fail": "error", "inconclusive": "note"}
 
 
 def sarif(receipt: Receipt) -> str:
-    """One run with a result for each failure (error) and doubt (note); passes and what was not checked say nothing."""
-    found = [_result(receipt, entry, part) for entry, part in parts(receipt) if part.verdict in LEVELS]
+    """One run with a result for each failure (error), doubt (note), missing benchmark (warning; note where that is
+    allowed) and new one (note); passes and what was not checked say nothing.
+    """
+    found = [_judged(receipt, entry, part) for entry, part in parts(receipt) if part.verdict in LEVELS]
+    found += [
+        _result(receipt, "missing", "note" if each.allowed else "warning", each.name, absent(each))
+        for each in receipt.missing
+    ]
+    found += [_result(receipt, "new", "note", name, f"{name}: new in the candidate") for name in receipt.appeared]
     run = {
         "tool": {
             "driver": {
@@ -40,18 +50,22 @@ def sarif(receipt: Receipt) -> str:
     return json.dumps({"version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _result(receipt: Receipt, entry: Entry, part: Measured | Check) -> Json:
-    name = key_of(part)
+def _judged(receipt: Receipt, entry: Entry, part: Measured | Check) -> Json:
     # A time that an untrustworthy machine measured is no finding.
     doubted = receipt.verdict == "invalid" and isinstance(part, Measured)
+    level = "note" if doubted else LEVELS[part.verdict]
+    return _result(receipt, key_of(part), level, entry.title, f"{entry.title}: {part.reason}")
+
+
+def _result(receipt: Receipt, rule: str, level: str, benchmark: str, text: str) -> Json:
     place = {"physicalLocation": {"artifactLocation": {"uri": _uri(receipt.candidate)}}}
     return {
-        "ruleId": name,
-        "ruleIndex": list(RULES).index(name),
-        "level": "note" if doubted else LEVELS[part.verdict],
-        "message": {"text": f"{entry.title}: {part.reason}"},
+        "ruleId": rule,
+        "ruleIndex": list(RULES).index(rule),
+        "level": level,
+        "message": {"text": text},
         "locations": [place],
-        "partialFingerprints": {"benchmark/v1": f"{entry.title}/{name}"},
+        "partialFingerprints": {"benchmark/v1": f"{benchmark}/{rule}"},
     }
 
 

@@ -6,13 +6,13 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 from bench.gate.receipt import Check, Entry, Measured, Receipt
-from bench.gate.verdict import plain, signed
+from bench.gate.verdict import absent, key_of, plain, signed
 
 SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "invalid": "⚠️", "error": "⚠️", "not checked": "–"}
 ABOUT = {
     "pass": "a slowdown that matters is ruled out",
     "fail": "worse beyond doubt",
-    "inconclusive": "the evidence says neither: run it again, or on a quieter machine",
+    "inconclusive": "the evidence says neither",
     "invalid": "this machine cannot tell times apart right now",
     "error": "not everything could be measured",
 }
@@ -28,6 +28,7 @@ def markdown(receipt: Receipt) -> str:
         _cell(receipt.reason),
         "",
     ]
+    lines += _one_sided(receipt)
     lines += _table(others)
     if passed and others:
         lines += ["<details>", f"<summary>{len(passed)} more passed</summary>", "", *_table(passed), "</details>", ""]
@@ -45,6 +46,18 @@ def markdown(receipt: Receipt) -> str:
     if receipt.throttled:
         lines += ["", f"The CPU quota of this control group ran out {receipt.throttled} times while it was measured."]
     return "\n".join(lines) + "\n"
+
+
+def one_sided(receipt: Receipt) -> list[str]:
+    """A line for each benchmark that only one side has."""
+    return [absent(each) for each in receipt.missing] + [
+        f"{name}: new in the candidate, so that there is nothing to compare it with" for name in receipt.appeared
+    ]
+
+
+def _one_sided(receipt: Receipt) -> list[str]:
+    found = [f"- {_cell(line)}" for line in one_sided(receipt)]
+    return [*found, ""] if found else []
 
 
 def _table(entries: list[Entry]) -> list[str]:
@@ -75,11 +88,6 @@ def parts(receipt: Receipt) -> Iterator[tuple[Entry, Measured | Check]]:
         yield from ((entry, check) for check in entry.checks)
 
 
-def key_of(part: Measured | Check) -> str:
-    """`time`, `bytes` ..."""
-    return part.metric if isinstance(part, Measured) else part.name
-
-
 def junit(receipt: Receipt) -> str:
     """A test suite with a test case for each measured thing and check; a doubt is a skipped test with its reason.
 
@@ -89,6 +97,12 @@ def junit(receipt: Receipt) -> str:
     if receipt.verdict == "invalid":
         case = ET.SubElement(suite, "testcase", classname="gate", name="machine", time="0")
         ET.SubElement(case, "error", message=_xml(receipt.reason))
+    for each in receipt.missing:
+        case = ET.SubElement(suite, "testcase", classname=_xml(each.name), name="missing", time="0")
+        ET.SubElement(case, "skipped", message=_xml(absent(each)))
+    for name in receipt.appeared:
+        case = ET.SubElement(suite, "testcase", classname=_xml(name), name="new", time="0")
+        ET.SubElement(case, "skipped", message="new in the candidate, so that there is nothing to compare it with")
     for entry, part in parts(receipt):
         spent = entry.seconds if part is entry.measured[0] else 0.0
         case = ET.SubElement(suite, "testcase", classname=_xml(entry.title), name=key_of(part), time=f"{spent:.3f}")
@@ -113,7 +127,9 @@ def _xml(text: str) -> str:
 
 
 def github_lines(receipt: Receipt) -> list[str]:
-    """GitHub's workflow commands: `::error` for each failure, `::warning` for a run that says nothing."""
+    """GitHub's workflow commands: `::error` for each failure, `::warning` for a run that says nothing and for each
+    benchmark that is missing, `::notice` for each that is new.
+    """
     found = [
         _command("error", f"{entry.title}: {key_of(part)}", part.reason, receipt.candidate)
         for entry, part in parts(receipt)
@@ -121,7 +137,11 @@ def github_lines(receipt: Receipt) -> list[str]:
     ]
     if not found and receipt.verdict in ("inconclusive", "invalid", "error"):
         found.append(_command("warning", f"gate: {receipt.verdict}", receipt.reason, receipt.candidate))
-    return found
+    found += [
+        _command("notice" if each.allowed else "warning", "gate: missing", absent(each), receipt.candidate)
+        for each in receipt.missing
+    ]
+    return found + [_command("notice", "gate: new", name, receipt.candidate) for name in receipt.appeared]
 
 
 def _command(kind: str, title: str, message: str, file: str) -> str:

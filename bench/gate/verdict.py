@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
-from bench.gate.config import GateConfig, Metric
-from bench.gate.receipt import Check, Entry, Measured, Receipt
+from bench.gate.config import RETRAINED, GateConfig, Metric
+from bench.gate.receipt import Check, Entry, Measured, Missing, Receipt
 from bench.gate.rule import Decision, Rule
 from bench.gate.runners import Facts
+from bench.results import Accuracy
 from zoo.errors import EnvironmentProblem, Inconclusive, VerdictError, ZooError
+from zoo.tasks.evidence import Loss, Pairs
 
-Part = TypeVar("Part", Check, Measured)
+Part = Check | Measured
+ALLOW = "--allow-missing NAME says that this is meant"
 WORSE: dict[Metric, str] = {
     "time": "slower",
     "load": "slower to load",
     "first_call": "slower at first",
     "memory": "larger in memory",
 }
+# What a user loses most by comes first: predictions, then time and memory, then bytes.
+WORST_FIRST = ("accuracy", "answers", "time", "memory", "first_call", "load", "parameters", "bytes")
 
 
 def signed(share: float | None) -> str:
@@ -54,25 +59,34 @@ def measured(metric: Metric, decision: Decision, rule: Rule, why: str | None = N
     )
 
 
-def exact(before: Facts, after: Facts, config: GateConfig) -> list[Check]:
-    """Bytes, parameters and accuracy: no noise, one look."""
-    checks = [
+def exact(before: Facts, after: Facts, config: GateConfig, benchmarks: int = 1) -> list[Check]:
+    """Bytes, parameters and accuracy: one look. `benchmarks`: how many accuracies share `alpha`."""
+    return [
         _grown("bytes", before.bytes, after.bytes, config.bytes),
         _grown("parameters", before.parameters, after.parameters, config.parameters),
+        _accuracy(before.accuracy, after.accuracy, config, config.alpha / benchmarks),
     ]
-    ours, theirs = after.accuracy, before.accuracy
-    if ours is None or theirs is None:
-        checks.append(Check(name="accuracy", verdict="not checked", reason="not known of both"))
-    elif (ours.task, ours.metric, ours.images) != (theirs.task, theirs.metric, theirs.images):
-        reason = f"{theirs.metric} of {theirs.images} images and {ours.metric} of {ours.images} are not comparable"
-        checks.append(Check(name="accuracy", verdict="not checked", reason=reason))
-    else:
-        # A mean over other roundings of the same outputs is not the same to the last digit.
-        good = ours.lost(theirs) <= config.accuracy + 1e-7
-        limit = "" if good else f" (at most {config.accuracy:g} {ours.unit} worse)"
-        reason = f"{ours.metric} {theirs.shown} -> {ours.shown}{limit}"
-        checks.append(Check(name="accuracy", verdict="pass" if good else "fail", reason=reason))
-    return checks
+
+
+def _accuracy(before: Accuracy | None, after: Accuracy | None, config: GateConfig, alpha: float) -> Check:
+    """Within the budget it passes. Beyond it, it fails if the images are enough to show that, else it is inconclusive."""
+    if before is None or after is None:
+        return Check(name="accuracy", verdict="not checked", reason="not known of both")
+    if (after.task, after.metric, after.images) != (before.task, before.metric, before.images):
+        reason = f"{before.metric} of {before.images} images and {after.metric} of {after.images} are not comparable"
+        return Check(name="accuracy", verdict="not checked", reason=reason)
+    lost = after.lost(before)
+    reason = f"{after.metric} {before.shown} -> {after.shown}"
+    # A mean over other roundings of the same outputs is not the same to the last digit.
+    if lost <= config.accuracy + 1e-7:
+        return Check(name="accuracy", verdict="pass", reason=reason, worse=lost)
+    if after.counted:
+        pairs = Pairs.of_shares(before.value, after.value, after.images)
+        loss = Loss(pairs, config.accuracy / 100, alpha)
+        if not loss.shown:
+            return Check(name="accuracy", verdict="inconclusive", reason=f"{reason}: {loss.text}", worse=lost)
+    limit = f" (at most {config.accuracy:g} {after.unit} worse)"
+    return Check(name="accuracy", verdict="fail", reason=reason + limit, worse=lost)
 
 
 def _grown(name: Literal["bytes", "parameters"], before: int | None, after: int | None, limit: float) -> Check:
@@ -81,7 +95,8 @@ def _grown(name: Literal["bytes", "parameters"], before: int | None, after: int 
     good = after <= before * (1 + limit)
     allowed = "" if good else f" (at most {plain(limit)} more)"
     reason = f"{before:,} -> {after:,}{allowed}"
-    return Check(name=name, verdict="pass" if good else "fail", reason=reason)
+    share = after / before - 1 if before else None
+    return Check(name=name, verdict="pass" if good else "fail", reason=reason, worse=share)
 
 
 def answers(difference: float, config: GateConfig) -> Check:
@@ -93,7 +108,10 @@ def answers(difference: float, config: GateConfig) -> Check:
         good = difference <= config.difference
         shown = f"{difference:.2g}" if math.isfinite(difference) else "of another shape, NaN or infinity"
         reason = f"difference {shown}" + ("" if good else f" (at most {config.difference:g}): its outputs are wrong")
-    return Check(name="answers", verdict="pass" if good else "fail", reason=reason)
+        if not good and math.isfinite(difference):
+            reason += f", unless it was retrained: for that, {RETRAINED}"
+    worse = difference if math.isfinite(difference) else None
+    return Check(name="answers", verdict="pass" if good else "fail", reason=reason, worse=worse)
 
 
 def of_entry(found: Sequence[Measured], checks: Sequence[Check], error: str | None) -> str:
@@ -106,37 +124,65 @@ def of_entry(found: Sequence[Measured], checks: Sequence[Check], error: str | No
     return "inconclusive" if "inconclusive" in verdicts or not found else "pass"
 
 
-def of_suite(entries: Sequence[Entry], interrupted: bool) -> tuple[str, str]:
-    """The suite's verdict and its reason.
+def of_suite(entries: Sequence[Entry], interrupted: bool, missing: Sequence[Missing] = ()) -> tuple[str, str]:
+    """The suite's verdict and its reason, which leads with what is worst.
 
-    A wrong output or a larger file is a failure on any machine; a time only where the sentinel kept still.
+    A wrong output or a larger file is a failure on any machine; a time only where the sentinel kept still. Nothing
+    passes while a benchmark of the baseline is missing, unless that is allowed.
     """
-    certain = [f"{entry.title}: {check.name}: {check.reason}" for entry in entries for check in _failed(entry.checks)]
-    if certain:
-        return "fail", _and_more(certain)
-    if any(entry.sentinel is False for entry in entries):
+    certain = _found(entries, "fail", measured=False)
+    unsteady = any(entry.sentinel is False for entry in entries)
+    if certain and unsteady:
+        return "fail", _worst(certain)
+    if unsteady:
         return "invalid", "the baseline beside itself differs from itself: times of this machine mean nothing now"
-    slow = [f"{entry.title}: {part.metric}: {part.reason}" for entry in entries for part in _failed(entry.measured)]
-    if slow:
-        return "fail", _and_more(slow)
+    if failed := [*certain, *_found(entries, "fail", measured=True)]:
+        return "fail", _worst(failed)
     if broken := [f"{entry.title}: {entry.error}" for entry in entries if entry.error]:
         return "error", _and_more(broken)
     if interrupted:
         return "inconclusive", "interrupted"
-    unsure = [
-        f"{entry.title}: {part.metric}: {part.reason}"
-        for entry in entries
-        for part in entry.measured
-        if part.verdict == "inconclusive"
-    ]
-    if unsure:
-        return "inconclusive", _and_more(unsure)
+    if gone := [each for each in missing if not each.allowed]:
+        return "inconclusive", f"{_and_more([absent(each) for each in gone])}; {ALLOW}"
+    if unsure := [part for kind in (False, True) for part in _found(entries, "inconclusive", measured=kind)]:
+        return "inconclusive", _worst(unsure)
     many = f"{len(entries)} benchmarks" if len(entries) > 1 else entries[0].title
     return "pass", f"{many}: no slowdown that matters, and nothing else is worse"
 
 
-def _failed(parts: Sequence[Part]) -> list[Part]:
-    return [part for part in parts if part.verdict == "fail"]
+def absent(missing: Missing) -> str:
+    """One line about a benchmark of the baseline that the candidate does not have."""
+    renamed = f" (renamed to {missing.renamed}?)" if missing.renamed else ""
+    meant = ", as --allow-missing says" if missing.allowed else ""
+    return f"{missing.name}: missing in the candidate{renamed}{meant}"
+
+
+def _found(entries: Sequence[Entry], verdict: str, *, measured: bool) -> list[tuple[Entry, Part]]:
+    """The measured things, or the checks, that have this verdict, with their benchmarks."""
+    return [
+        (entry, part)
+        for entry in entries
+        for part in (entry.measured if measured else entry.checks)
+        if part.verdict == verdict
+    ]
+
+
+def _worst(found: Sequence[tuple[Entry, Part]]) -> str:
+    """The reason of the worst: by its kind, and within a kind by how much worse it became."""
+
+    def rank(each: tuple[Entry, Part]) -> tuple[int, float]:
+        part = each[1]
+        worse = part.change if isinstance(part, Measured) else part.worse
+        return WORST_FIRST.index(key_of(part)), -math.inf if worse is None else -worse
+
+    entry, part = min(found, key=rank)
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return f"{entry.title}: {key_of(part)}: {part.reason}{more}"
+
+
+def key_of(part: Part) -> str:
+    """`time`, `bytes` ..."""
+    return part.metric if isinstance(part, Measured) else part.name
 
 
 def _and_more(reasons: Sequence[str]) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.gate.from_results import called, key_of, same_host
+from bench.gate.from_results import called, key_of, same_host, titles
+from bench.gate.missing import compared
+from bench.gate.receipt import Missing
 from bench.gate.verdict import signed
 from bench.results import Results, Row, Timing
 from bench.show.text import milliseconds
@@ -15,7 +17,7 @@ from zoo.errors import InputError
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of both files. `change` is a share, None when one of them was not measured."""
+    """One row of both files, or of one: then the other has no time. `change` is a share, None when one of them was not measured."""
 
     title: str
     before_ms: float | None
@@ -25,7 +27,10 @@ class Comparison:
 
 
 def compare(before: Results, after: Results) -> list[Comparison]:
-    """The rows that both have. `InputError` for other machines, other scopes, or nothing in common."""
+    """The rows that both have, then those that are missing in `after`, then those that only `after` has.
+
+    `InputError` for other machines, other scopes, or nothing in common.
+    """
     same_host([before, after])
     scopes = [{row.scope for row in results.rows} for results in (before, after)]
     if not scopes[0] & scopes[1]:
@@ -35,15 +40,39 @@ def compare(before: Results, after: Results) -> list[Comparison]:
     shared = [(theirs[key_of(row)], row) for row in after.rows if key_of(row) in theirs]
     if not shared:
         raise InputError("the two files have no row (model, engine, batch, scope) in common")
-    return [_row(*rows) for rows in shared]
+    return [_row(*rows) for rows in shared] + _one_sided(before, after)
+
+
+def _one_sided(before: Results, after: Results) -> list[Comparison]:
+    """The rows that only one has, each with what it may be called in the other."""
+    old, new = ({key_of(row): row for row in results.rows} for results in (before, after))
+    missing, _ = compared(titles([before]), titles([after]))
+    gone = zip((row for key, row in old.items() if key not in new), missing, strict=True)
+    come = (row for key, row in new.items() if key not in old)
+    return [
+        *(Comparison(_title(row), _p50(row), None, None, _missing(each)) for row, each in gone),
+        *(Comparison(_title(row), None, _p50(row), None, "new: not in the first file") for row in come),
+    ]
+
+
+def _missing(each: Missing) -> str:
+    renamed = f" (renamed to {each.renamed}?)" if each.renamed else ""
+    return f"missing in the second file{renamed}"
+
+
+def _title(row: Row) -> str:
+    return f"{row.model} · {row.engine.text} · batch {row.batch} · {called(row)}"
+
+
+def _p50(row: Row) -> float | None:
+    return None if row.timing is None else row.timing.p50_ms
 
 
 def _row(before: Row, after: Row) -> Comparison:
     old, new = before.timing, after.timing
-    title = f"{after.model} · {after.engine.text} · batch {after.batch} · {called(after)}"
+    title = _title(after)
     if old is None or new is None:
-        before_ms, after_ms = (None if timing is None else timing.p50_ms for timing in (old, new))
-        return Comparison(title, before_ms, after_ms, None, before.error or after.error or "")
+        return Comparison(title, _p50(before), _p50(after), None, before.error or after.error or "")
     return Comparison(title, old.p50_ms, new.p50_ms, new.p50_ms / old.p50_ms - 1, _remark(old, new))
 
 

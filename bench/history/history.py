@@ -46,6 +46,7 @@ class Series:
     timings: Sequence[Timing]
     files: Sequence[str]
     steps: Sequence[Step]
+    absent: Sequence[str] = ()  # in words: from when on, or until when, the machine's results do not have it
 
     def words(self) -> list[str]:
         """The steps in words; none for most."""
@@ -72,7 +73,11 @@ def read_folder(folder: Path) -> list[tuple[str, Results]]:
 
 
 def history(found: Sequence[tuple[str, Results]]) -> list[Series]:
-    """A series for each row that was ever measured, in the order of its first appearance; machines are kept apart."""
+    """A series for each row that was ever measured, in the order of its first appearance; machines are kept apart.
+
+    A series that begins after the machine's first results, or ends before its last ones, says so: it was added,
+    removed, renamed, or it fails.
+    """
     rows: dict[tuple[object, ...], list[tuple[str, Results, Timing]]] = {}
     titles: dict[tuple[object, ...], str] = {}
     for name, results in found:
@@ -82,10 +87,25 @@ def history(found: Sequence[tuple[str, Results]]) -> list[Series]:
             key = (*key_of(row), results.host.fingerprint)
             rows.setdefault(key, []).append((name, results, row.timing))
             titles[key] = f"{row.model} · {row.engine.text} · batch {row.batch} · {called(row)}"
-    return [_series(titles[key], values) for key, values in rows.items()]
+    return [_series(titles[key], values, _absent(values, found)) for key, values in rows.items()]
 
 
-def _series(title: str, values: Sequence[tuple[str, Results, Timing]]) -> Series:
+def _absent(values: Sequence[tuple[str, Results, Timing]], found: Sequence[tuple[str, Results]]) -> list[str]:
+    """What the other results of the same machine say of a series, which holds every time of one row."""
+    host, names = values[0][1].host.fingerprint, {name for name, _, _ in values}
+    here = [name for name, results in found if results.host.fingerprint == host]
+    first, last = (here.index(values[place][0]) for place in (0, -1))
+    words = []
+    if first:
+        words.append(f"new in {here[first]}: {first} results before it do not have it")
+    if later := here[last + 1 :]:
+        words.append(f"missing since {later[0]}: the {len(later)} latest results have no time of it")
+    if holes := [name for name in here[first:last] if name not in names]:
+        words.append(f"missing in {', '.join(holes)}")
+    return words
+
+
+def _series(title: str, values: Sequence[tuple[str, Results, Timing]], absent: Sequence[str]) -> Series:
     logs = [math.log(timing.p50_ms) for _, _, timing in values]
     places = change_points(logs, least=LEAST)
     ends = [0, *places, len(logs)]
@@ -98,6 +118,7 @@ def _series(title: str, values: Sequence[tuple[str, Results, Timing]]) -> Series
         timings=[timing for _, _, timing in values],
         files=[name for name, _, _ in values],
         steps=[Step(*both) for both in zip(places, changes, strict=True)],
+        absent=absent,
     )
 
 
@@ -184,6 +205,7 @@ def data(series: Sequence[Series]) -> list[dict[str, Any]]:
             "files": list(each.files),
             "p50_ms": [timing.p50_ms for timing in each.timings],
             "steps": [{"file": each.files[step.place], "change": step.change} for step in each.steps],
+            "absent": list(each.absent),
         }
         for each in series
     ]
@@ -197,5 +219,6 @@ def text(series: Sequence[Series]) -> str:
         lines += [
             f"{each.title}: {len(each.timings)} results, {first} -> {last}",
             *(f"  step at {words}" for words in each.words()),
+            *(f"  {words}" for words in each.absent),
         ]
     return "\n".join([*lines, "", "Advisory: a step may be the machine's. For a verdict: zoo bench gate."]) + "\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.gate.receipt import Receipt
-from bench.gate.show import ABOUT, key_of, parts
-from bench.gate.verdict import plain, signed
+from bench.gate.show import ABOUT, one_sided, parts
+from bench.gate.verdict import absent, key_of, plain, signed
 from bench.page.charts.section import Figure, Numbers, Section, Spec
 from bench.page.charts.spec import ROW, captions, chart, listed, tooltip
 
@@ -25,7 +25,7 @@ def section(receipt: Receipt, fingerprint: str) -> Section:
         "A dot is the change, its line what the change lies between. Fail: the whole line is right of "
         f"{signed(rule.tolerance)}. Pass: the whole line is left of {signed(rule.target)}."
     )
-    notes = []
+    notes = one_sided(receipt)
     if receipt.host.fingerprint != fingerprint:
         notes.append(f"The gate ran on another machine than the rest of this page: {receipt.host.summary}.")
     if receipt.injected:
@@ -114,5 +114,7 @@ def _table(receipt: Receipt) -> Numbers:
         change = signed(part.change) if interval else "–"  # type: ignore[union-attr]
         rows.append([entry.title, key_of(part), part.verdict, change, between, part.reason])
     rows += [[entry.title, "–", "error", "–", "–", entry.error] for entry in receipt.entries if entry.error]
+    rows += [[each.name, "–", "missing", "–", "–", absent(each)] for each in receipt.missing]
+    rows += [[name, "–", "new", "–", "–", "new in the candidate"] for name in receipt.appeared]
     heading = ["benchmark", "what", "verdict", "change", "lies between", "reason"]
     return Numbers("Everything that was judged", heading, rows, text=(0, 1, 2, 5), folded=False)

@@ -18,6 +18,7 @@ class Classification(Task):
     """One class per picture. Logits [N, classes], targets int64 [N]."""
 
     name, metric, heading, activation = "classification", "top1", "accuracy", "Softmax"
+    counted = True
 
     def columns(self, labels: Sequence[str]) -> npt.NDArray[np.int64]:
         """`InputError`: the classes exclude each other."""
@@ -25,7 +26,11 @@ class Classification(Task):
 
     def score(self, outputs: Floats, targets: Array) -> dict[str, float]:
         """`top1` accuracy."""
-        return {"top1": float((outputs.argmax(axis=1) == targets).mean())}
+        return {"top1": float(self.right(outputs, targets).mean())}
+
+    def right(self, outputs: Floats, targets: Array) -> npt.NDArray[np.bool_]:
+        """Whose highest output is that of the target."""
+        return np.asarray(outputs.argmax(axis=1) == targets)
 
     def check(self, outputs: Floats, targets: Array, network: str) -> None:
         """`InputError` where the classes are recognised in another order of their names, and not in this one."""

@@ -22,7 +22,8 @@ class Task:
 
     `metric` names the score that decides, in `unit`, and `heading` is its name above a
     column where that is another one; `budget` is how much of
-    it, in that unit, a graph may lose. `output` says what the numbers are. `activation` is the ONNX operator that turns
+    it, in that unit, a graph may lose. `counted`: it is the share of the images that are right, and `right` says which.
+    `output` says what the numbers are. `activation` is the ONNX operator that turns
     logits into scores of 0 to 1, empty where the outputs are no logits: bundles leave it to `decode`.
 
     From the network's numbers to what a person sees, and to what decides whether a graph is good enough::
@@ -43,6 +44,7 @@ class Task:
     output: ClassVar[str] = "logits"
     activation: ClassVar[str] = ""
     heading: ClassVar[str] = ""
+    counted: ClassVar[bool] = False
 
     @property
     def outputs(self) -> int:
@@ -71,6 +73,10 @@ class Task:
         """`InputError` where float32 [N, outputs] and the N targets show that the outputs have other names than
         `labels`. `network` is what the message calls it.
         """
+
+    def right(self, outputs: Floats, targets: Array) -> npt.NDArray[np.bool_]:
+        """Bool [N]: which images are right. Only of tasks whose metric is `counted`."""
+        raise NotImplementedError
 
     def agreement(self, outputs: Floats, reference: Floats) -> float:
         """Share (0 to 1) of the decisions that are the same in both: float32 [N, outputs] each."""

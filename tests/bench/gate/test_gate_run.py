@@ -98,10 +98,12 @@ def test_nan_answers_are_wrong_whatever_is_asked(bundle: Path, tmp_path: Path) -
 
 def test_bytes_parameters_and_accuracy_have_exact_gates(bundle: Path, tmp_path: Path) -> None:
     about = json.loads((bundle / "manifest.json").read_text())
-    accuracy = about["accuracy"] | {"graphs": {"fp32": 0.99, "int8": 0.996}}
+    of_4000 = about["accuracy"] | {"images": 4000}
+    accuracy = of_4000 | {"graphs": {"fp32": 0.98, "int8": 0.996}}
     larger = GRAPH.replace('producer_name: "tests"', f'producer_name: "{"x" * 50}"')
     worse = edited(tmp_path / "w.zoo", graph=larger, accuracy=accuracy, cost=about["cost"] | {"parameters": 13})
-    found = run(bundle, worse, GateConfig(benchmarks=(Benchmark(), Benchmark(precision="int8"))), pairs=1)
+    before = edited(tmp_path / "b.zoo", accuracy=of_4000)
+    found = run(before, worse, GateConfig(benchmarks=(Benchmark(), Benchmark(precision="int8"))), pairs=1)
     reasons = {
         (entry.benchmark.precision, check.name): (check.verdict, check.reason)
         for entry in found.entries
@@ -109,9 +111,10 @@ def test_bytes_parameters_and_accuracy_have_exact_gates(bundle: Path, tmp_path: 
     }
     assert reasons["fp32", "bytes"][0] == "fail"
     assert reasons["fp32", "parameters"] == ("fail", "12 -> 13 (at most 0 % more)")
-    assert reasons["fp32", "accuracy"] == ("fail", "top1 100.00 % -> 99.00 % (at most 0.5 % worse)")
+    assert reasons["fp32", "accuracy"] == ("fail", "top1 100.00 % -> 98.00 % (at most 0.5 % worse)")
     assert reasons["int8", "accuracy"] == ("pass", "top1 100.00 % -> 99.60 %")
     assert found.verdict == "fail"
+    assert "fp32 batch 1: accuracy: top1 100.00 % -> 98.00 % (at most 0.5 % worse) (and 4 more)" in found.reason
 
 
 def test_different_work_is_never_compared(bundle: Path, tmp_path: Path) -> None:
