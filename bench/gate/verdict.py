@@ -69,7 +69,7 @@ def exact(before: Facts, after: Facts, config: GateConfig, benchmarks: int = 1) 
 
 
 def _accuracy(before: Accuracy | None, after: Accuracy | None, config: GateConfig, alpha: float) -> Check:
-    """Within the budget it passes. Beyond it, it fails if the images are enough to show that, else it is inconclusive."""
+    """Within the budget it passes. Beyond it, it fails where the images show that; else it is inconclusive."""
     if before is None or after is None:
         return Check(name="accuracy", verdict="not checked", reason="not known of both")
     if (after.task, after.metric, after.images) != (before.task, before.metric, before.images):

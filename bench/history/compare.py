@@ -17,7 +17,7 @@ from zoo.errors import InputError
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of both files, or of one: then the other has no time. `change` is a share, None when one of them was not measured."""
+    """One row of both files, or of one alone. A time that is not there is None, and so is then `change`, a share."""
 
     title: str
     before_ms: float | None

@@ -97,9 +97,9 @@ def _absent(values: Sequence[tuple[str, Results, Timing]], found: Sequence[tuple
     first, last = (here.index(values[place][0]) for place in (0, -1))
     words = []
     if first:
-        words.append(f"new in {here[first]}: {first} results before it do not have it")
+        words.append(f"new in {here[first]}: the results before it ({first}) do not have it")
     if later := here[last + 1 :]:
-        words.append(f"missing since {later[0]}: the {len(later)} latest results have no time of it")
+        words.append(f"missing since {later[0]}: the latest results ({len(later)}) have no time of it")
     if holes := [name for name in here[first:last] if name not in names]:
         words.append(f"missing in {', '.join(holes)}")
     return words

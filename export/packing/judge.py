@@ -10,23 +10,38 @@ import onnx
 
 from export.packing.candidates import Candidate
 from export.packing.execute import logits_of_file
-from export.packing.parity import Floats, compare, gates, objections
+from export.packing.parity import Floats, beyond, compare, gates, objections
 from export.packing.request import Request
 from export.packing.structure import describe, faults
 from zoo.bundle.manifest import Gate, Graph, Parity, Precision
 from zoo.errors import InputError, VerdictError
 from zoo.graphs.model import to_bytes
+from zoo.tasks.evidence import Loss, Pairs
+
+# A graph whose loss is beyond its budget has to show that: of those within it, one in 20 at most does so by chance.
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate's facts for the manifest, its logits on the test images [N, outputs], and what speaks against it."""
+    """A candidate's facts for the manifest, its logits on the test images [N, outputs], and what speaks against it.
+
+    `doubt`: the loss that was measured is beyond the budget, and the test images are too few to show it.
+    """
 
     facts: Graph
     parity: Parity
     accuracy: float  # the task's metric; nan where the logits cannot be scored
     logits: Floats
     objections: list[str]
+    doubt: Loss | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it may be packed. A loss in doubt may stay where one image fewer would be within the budget: then the
+        budget lies between two numbers of images, and no test set of this size can hold a graph to it.
+        """
+        return not self.objections and (self.doubt is None or self.doubt.below_one_image)
 
 
 @dataclass
@@ -72,6 +87,16 @@ class Judge:
         facts = describe(candidate, path.name)
         if precision == "fp32":
             self._fp32_casts = facts.casts
-        found = objections(self.gates[precision], parity, task, self.score, accuracy)
+        loss = self._loss(logits, precision, accuracy)
+        found = objections(self.gates[precision], parity, task, self.score, accuracy, loss)
         found += faults(candidate, facts, self._fp32_casts)
-        return Judged(facts, parity, accuracy, logits, found)
+        return Judged(facts, parity, accuracy, logits, found, None if loss is None or loss.shown else loss)
+
+    def _loss(self, logits: Floats, precision: Precision, accuracy: float) -> Loss | None:
+        """A loss beyond the budget, where images can be counted. fp32 is the same function: one image is too many."""
+        task, targets, gate = self.request.task, self.request.evidence.targets, self.gates[precision]
+        comparable = task.counted and precision != "fp32" and np.isfinite(accuracy)
+        if not comparable or not beyond(gate, task, self.score, accuracy):
+            return None
+        pairs = Pairs.of(task.right(self.reference, targets), task.right(logits, targets))
+        return Loss(pairs, gate.max_drop / 100, ALPHA)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.bundle.manifest import Gate, Parity, Precision
+from zoo.tasks.evidence import Loss
 from zoo.tasks.task import Task
 
 Floats = npt.NDArray[np.float32]
@@ -36,8 +37,19 @@ def gates(task: Task, changed: Mapping[str, float | None] | None = None) -> dict
     return found
 
 
-def objections(gate: Gate, parity: Parity, task: Task, before: float, after: float) -> list[str]:
-    """What a graph fails, in words with the numbers; empty when it passes. The metric: `before` and `after` export."""
+def beyond(gate: Gate, task: Task, before: float, after: float) -> bool:
+    """Whether more of the metric was lost than the gate allows, as measured. A metric that is NaN is."""
+    return not task.lost(before, after) <= gate.max_drop + NOISE * task.budget
+
+
+def objections(
+    gate: Gate, parity: Parity, task: Task, before: float, after: float, loss: Loss | None = None
+) -> list[str]:
+    """What a graph fails, in words with the numbers; empty when it passes. The metric: `before` and `after` export.
+
+    `loss`: what the images say of a loss beyond the budget, where they can be counted. One that they do not show is no
+    objection.
+    """
     found = []
     if gate.max_abs is not None:
         allowed = gate.max_abs * max(1.0, parity.largest)
@@ -50,7 +62,7 @@ def objections(gate: Gate, parity: Parity, task: Task, before: float, after: flo
         found.append(f"{share:.2f} % of the predictions for {parity.images} images agree (at least {wanted:g} %)")
     if gate.kl is not None and parity.kl is not None and not parity.kl <= gate.kl:
         found.append(f"the KL divergence is {parity.kl:.3g} nats (at most {gate.kl:g})")
-    if not task.lost(before, after) <= gate.max_drop + NOISE * task.budget:
+    if beyond(gate, task, before, after) and (loss is None or loss.shown):
         found.append(
             f"{task.metric} goes from {task.shown(before)} to {task.shown(after)} "
             f"(at most {gate.max_drop:g} {task.unit} worse)"

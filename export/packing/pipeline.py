@@ -16,7 +16,7 @@ from export.packing.request import Request
 from export.packing.write import write_bundle
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.bundle.signature import signer
-from zoo.errors import InputError, VerdictError
+from zoo.errors import Inconclusive, InputError, VerdictError
 from zoo.files import atomic_folder
 from zoo.progress import note, track
 
@@ -31,8 +31,9 @@ class Packing:
         self.request, self.out = request, out
 
     def run(self) -> Manifest:
-        """All steps, in order. Raises `InputError` for what does not fit and `VerdictError` when a graph fails a check;
-        then nothing is written, and a bundle that was there before stays.
+        """All steps. Raises `InputError` for what does not fit, `VerdictError` when a graph fails a check and
+        `Inconclusive` when the test images are too few to say whether one is within the accuracy budget; then nothing
+        is written, and a bundle that was there before stays.
         """
         request, precisions = self.request, self.request.precisions
         if self.out.suffix != ".zoo":
@@ -57,14 +58,18 @@ class Packing:
 
     def _first_accepted(self, judge: Judge, tried: Iterable[Candidate]) -> Judged:
         """The first candidate that passes every check; its file is in the bundle's folder."""
-        name = self.request.name
+        name, doubt = self.request.name, None
         for number, candidate in enumerate(tried):
             judged = judge(candidate)
-            if not judged.objections:
+            if judged.accepted:
                 if number:
                     note(f"{name}: {candidate.precision} keeps {', '.join(candidate.kept)} in fp32")
+                if judged.doubt is not None:
+                    note(f"{name}: {candidate.precision} is packed with a loss in doubt: {judged.doubt.text}")
                 return judged
-        reasons = judged.objections
+            doubt = doubt or (judged.doubt if not judged.objections else None)
+        reasons = judged.objections if doubt is None else [f"its loss is in doubt: {doubt.text}"]
         if number:
             reasons = [*reasons, f"also with its {len(candidate.kept)} most sensitive layers in fp32"]
-        raise VerdictError(f"{name}: the {candidate.precision} graph is not packed: {'; '.join(reasons)}")
+        kind = VerdictError if doubt is None else Inconclusive
+        raise kind(f"{name}: the {candidate.precision} graph is not packed: {'; '.join(reasons)}")

@@ -81,9 +81,11 @@ class Pairs:
 
 
 def upper_tail(least: int, trials: int, chance: float) -> float:
-    """P(X >= least) for X binomial(trials, chance), 0 < chance <= 1: the sum of its terms, each from the one before."""
+    """P(X >= least) for X binomial(trials, chance): the sum of its terms, each from the one before."""
     if least <= 0 or chance >= 1:
         return 1.0
+    if chance <= 0:
+        return 0.0
     logarithm = (
         math.lgamma(trials + 1)
         - math.lgamma(least + 1)

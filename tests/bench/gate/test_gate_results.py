@@ -100,7 +100,11 @@ def test_compare_is_advice_and_never_a_verdict(tmp_path, capsys):
     assert "out of memory" in shown
     assert ADVICE in shown
     zoo_bench("compare", before, after, "--json")
-    assert [each["change"] for each in json.loads(capsys.readouterr().out)] == [0.5, None]
+    assert [(each["change"], each["remark"]) for each in json.loads(capsys.readouterr().out)] == [
+        (0.5, "this process was slower"),
+        (None, "out of memory"),
+        (None, "missing in the second file"),
+    ]
 
 
 def test_compare_refuses_other_hosts_and_scopes_and_says_nothing_without_raw_rounds():
