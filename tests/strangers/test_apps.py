@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -101,6 +102,25 @@ def test_a_child_that_never_asks_ends_too(bundle):
     script += "engine = zoo.load(sys.argv[1], backend='openvino')\npid = os.fork()\nsys.exit(ended(pid) if pid else 0)"
     words = [sys.executable, "-W", "ignore", "-c", script, str(bundle)]
     assert ended(os.spawnv(os.P_NOWAIT, sys.executable, words)) == 0
+
+
+SIGNALLED = """
+import gc, signal, subprocess, sys
+import zoo
+signal.signal(signal.SIGCHLD, lambda *about: print("handled", flush=True))
+first, second = (zoo.load(sys.argv[1], backend="openvino") for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+subprocess.run([sys.executable, "-c", ""], check=True)
+"""
+
+
+def test_a_program_still_gets_its_signals_after_engines_were_forgotten(bundle):
+    words = [sys.executable, "-W", "ignore", "-c", SIGNALLED, str(bundle)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, "handled" in done.stdout) == (0, True), done.stderr
 
 
 def test_workers_of_a_torch_loader_may_ask_an_engine(bundle):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from zoo.engines import forking
 from zoo.engines.backend import Backend, Logits, Pixels
 from zoo.engines.layers import LayerTime, of_runs
 from zoo.errors import EnvironmentProblem, InputError
@@ -39,7 +42,7 @@ class OpenVino(Backend):
             raise InputError(f"openvino runs on the cpu here, not on '{device}'")
         self.device = device
         self.threads = threads or cores()
-        core = openvino.Core()
+        core = _core(os.getpid())
         hint, capability = HINTS.get(precision, ("f32", "FP32"))
         if capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EnvironmentProblem(
@@ -139,6 +142,22 @@ class OpenVino(Backend):
 
         precision = _type_name(self._model.get_property("INFERENCE_PRECISION_HINT"))
         return {"openvino": openvino.get_version(), "inference_precision": precision}
+
+
+@cache
+def _core(process: int) -> Any:
+    """The library's plugins, once for a process; a forked child has its own, for it lacks the threads of the first.
+
+    The CPU plugin gives the thread that loads it a stack for signals, and takes it away at its end. Of several plugins
+    the one that ends last puts back the stack of one that has ended: the next signal with a handler, Ctrl-C or a
+    child's end, then kills the process. So there is one, and it does not end.
+    """
+    del process
+    import openvino
+
+    core = openvino.Core()
+    forking.keep_for_ever(core)
+    return core
 
 
 def _type_name(value: Any) -> str:
