@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import in_process
-from tests.support.libzoo import built, installed, library, ops  # noqa: F401  fixtures
+from tests.support.libzoo import built, decoder, installed, library, ops  # noqa: F401  fixtures
 from tests.support.pictures import RECIPE, write_pictures
 from zoo.files import locked
 

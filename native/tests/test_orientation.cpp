@@ -13,6 +13,10 @@ TEST(orientation_is_found_in_both_byte_orders_and_in_xmp) {
   CHECK(exif_orientation(little, sizeof little) == 6);
   CHECK(exif_orientation(big, sizeof big) == 8);
   for (size_t size = 0; size < sizeof little; ++size) CHECK(exif_orientation(little, size) == 0);
+  // The header may come never, once, or twice.
+  std::string headed(reinterpret_cast<const char*>(little), sizeof little);
+  for (int i = 0; i < 3; ++i, headed.insert(0, std::string("Exif\0\0", 6)))
+    CHECK(exif_orientation(reinterpret_cast<const uint8_t*>(headed.data()), headed.size()) == 6);
   const std::string xmp = "<x tiff:Orientation=\"3\">";
   CHECK(xmp_orientation(reinterpret_cast<const uint8_t*>(xmp.data()), xmp.size()) == 3);
   CHECK(xmp_orientation(reinterpret_cast<const uint8_t*>(xmp.data()), 20) == 0);

@@ -12,22 +12,9 @@ from PIL import Image
 
 from tests.support.places import ROOT
 from zoo.errors import InputError
-from zoo.preprocess import Preprocessing, compiled, preprocess
+from zoo.preprocess import Preprocessing, preprocess
 
 SMALL = Preprocessing(60, 48, 40)
-
-
-@pytest.fixture(params=["Pillow", "libzoo"])
-def decoder(request, monkeypatch):
-    """Both decoders in turn."""
-    if request.param == "Pillow":
-        monkeypatch.setattr(compiled, "library", lambda: None)
-    else:
-        monkeypatch.setenv("ZOO_LIBRARY", str(request.getfixturevalue("library")))
-        compiled.library.cache_clear()
-    yield
-    if request.param == "libzoo":
-        compiled.library.cache_clear()
 
 
 def photograph(width: int = 640, height: int = 480) -> Image.Image:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from zoo.files import locked
+from zoo.preprocess import compiled
 from zoo.preprocess.libzoo import runtimes
 
 ROOT = Path(__file__).parents[2]
@@ -154,3 +155,16 @@ def library(built: Path) -> Path:
 def ops(built: Path) -> Path:
     """The library of operators for ONNX Runtime."""
     return built / "lib" / "libzoo_ops.so"
+
+
+@pytest.fixture(params=["Pillow", "libzoo"])
+def decoder(request, monkeypatch):
+    """Both decoders in turn."""
+    if request.param == "Pillow":
+        monkeypatch.setattr(compiled, "library", lambda: None)
+    else:
+        monkeypatch.setenv("ZOO_LIBRARY", str(request.getfixturevalue("library")))
+        compiled.library.cache_clear()
+    yield
+    if request.param == "libzoo":
+        compiled.library.cache_clear()

@@ -11,7 +11,7 @@ import io
 
 from PIL import Image, ImageFile
 
-from zoo.preprocess import compiled, pillow
+from zoo.preprocess import compiled, orientation, pillow
 from zoo.preprocess.pillow import upright_size
 from zoo.preprocess.preprocessing import Picture, Pixels, Preprocessing
 
@@ -49,11 +49,12 @@ def _encoded(image: Image.Image) -> bytes | None:
             file.seek(place)
         with Image.open(io.BytesIO(encoded)) as fresh:
             untouched = _facts(fresh) == _facts(image)
-    except (AttributeError, OSError, ValueError):  # the file was closed, or cannot be read twice
+    except Exception:  # the file was closed, or cannot be read twice: what is wrong shows when it is loaded
         return None
     return encoded if untouched else None
 
 
 def _facts(image: Image.Image) -> tuple[object, ...]:
     """What differs once another size, mode or orientation was set on a picture that is not loaded yet."""
-    return image.size, image.mode, image.info.get("exif")
+    turn = None if image.format == "PNG" else orientation.of_image(image)  # Pillow loads a PNG to find its own
+    return image.size, image.mode, image.info.get("exif"), turn

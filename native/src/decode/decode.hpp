@@ -30,10 +30,11 @@ using Needed = std::function<Part(uint32_t width, uint32_t height)>;
 // the view's memory. Throws Failure: ZOO_E_CORRUPT, or ZOO_E_FORMAT for a kind of JPEG that is not read.
 Decoded decode_jpeg(const uint8_t* bytes, size_t size, uint32_t at_least, const Needed& needed, Canvas& canvas);
 
-// Decodes a PNG; transparent pixels lie over white, 16 bits are scaled to 8. Throws Failure(ZOO_E_CORRUPT).
+// Decodes a PNG; transparent pixels lie over white, 16 bits are scaled to 8. Throws Failure: ZOO_E_CORRUPT, or
+// ZOO_E_FORMAT for greys of 16 bits that would all be black.
 Decoded decode_png(const uint8_t* bytes, size_t size, Canvas& canvas);
 
-// The orientation in a TIFF block of EXIF tags: 1 to 8, or 0 if it has none.
+// The orientation in a TIFF block of EXIF tags, with or without EXIF's header: 1 to 8, or 0 if it has none.
 int exif_orientation(const uint8_t* tiff, size_t size);
 
 // The orientation in an XMP packet: a digit, or 0 if it has none.

@@ -45,6 +45,8 @@ class Reader {
       self->left_ -= count;
     });
     png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // kMostPixels decides
+    // As it is stored: libpng drops one that begins with EXIF's header.
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_ALWAYS, reinterpret_cast<png_const_bytep>("eXIf"), 1);
     png_read_info(png_, info_);
     return true;
   }
@@ -82,17 +84,47 @@ class Reader {
 
 [[noreturn]] void corrupt(const std::string& why) { throw Failure(ZOO_E_CORRUPT, "cannot read the PNG: " + why); }
 
+// The bytes of a text that ImageMagick writes: a line break, a name, a length, and lines of hexadecimal digits. Nothing
+// where it is another text.
+std::vector<uint8_t> raw_profile(const char* text) {
+  for (int line = 0; line < 3; ++line) {
+    text = std::strchr(text, '\n');
+    if (text++ == nullptr) return {};
+  }
+  std::vector<uint8_t> bytes;
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  for (; *text != '\0'; text += 2) {
+    while (*text == ' ' || (*text >= '\t' && *text <= '\r')) ++text;
+    if (*text == '\0') break;
+    if (digit(text[0]) < 0 || digit(text[1]) < 0) return {};
+    bytes.push_back(static_cast<uint8_t>(digit(text[0]) << 4 | digit(text[1])));
+  }
+  return bytes;
+}
+
 int orientation(const Reader& reader) {
-  png_uint_32 size = 0;
-  png_bytep exif = nullptr;
-  if (png_get_eXIf_1(reader.png(), reader.info(), &size, &exif) != 0)
-    if (const int found = exif_orientation(exif, size); found != 0) return found;
+  png_unknown_chunkp chunks = nullptr;
+  const int number = png_get_unknown_chunks(reader.png(), reader.info(), &chunks);
   png_textp texts = nullptr;
-  int count = 0;
+  int count = 0, found = 0;
   png_get_text(reader.png(), reader.info(), &texts, &count);
+  if (number > 0) {
+    found = exif_orientation(chunks[number - 1].data, chunks[number - 1].size);
+  } else {
+    for (int i = 0; i < count; ++i) {
+      if (std::string_view(texts[i].key) != "Raw profile type exif" || texts[i].text == nullptr) continue;
+      const std::vector<uint8_t> exif = raw_profile(texts[i].text);
+      found = exif_orientation(exif.data(), exif.size());
+    }
+  }
+  if (found != 0) return found;
   for (int i = 0; i < count; ++i) {
     if (std::string_view(texts[i].key) != "XML:com.adobe.xmp" || texts[i].text == nullptr) continue;
-    const int found = xmp_orientation(reinterpret_cast<const uint8_t*>(texts[i].text), std::strlen(texts[i].text));
+    found = xmp_orientation(reinterpret_cast<const uint8_t*>(texts[i].text), std::strlen(texts[i].text));
     if (found >= 1 && found <= 8) return found;
   }
   return 1;
@@ -103,6 +135,19 @@ uint8_t over_white(uint32_t colour, uint32_t alpha) {
   if (alpha == 0) return 255;
   const uint32_t sum = (colour * alpha + 255u * (255u - alpha) + 128u) << 7;
   return static_cast<uint8_t>((sum + (sum >> 8)) >> 15);
+}
+
+// Refuses greys of 16 bits that all become black, being 255 or less: they were stored with more bits than they have.
+// zoo/preprocess/depth.py does the same.
+void check_depth(const std::vector<uint8_t>& samples) {
+  int brightest = 0;
+  for (size_t i = 0; i + 1 < samples.size(); i += 2) {
+    if (samples[i] != 0) return;
+    if (samples[i + 1] > brightest) brightest = samples[i + 1];
+  }
+  if (brightest > 0)
+    throw Failure(ZOO_E_FORMAT, "the pixels of the PNG are numbers of 16 bits up to " + std::to_string(brightest) +
+                                    ", which is black where 65535 is white");
 }
 
 // Converts rows of samples to RGB.
@@ -189,6 +234,7 @@ Decoded decode_png(const uint8_t* bytes, size_t size, Canvas& canvas) {
   for (uint32_t y = 0; y < height; ++y) rows[y] = samples.data() + stride * y;
   const bool grey = png_get_color_type(reader.png(), reader.info()) == PNG_COLOR_TYPE_GRAY;
   if (!reader.rows(rows.data(), grey)) corrupt(reader.reason());
+  if (grey && png_get_bit_depth(reader.png(), reader.info()) == 16) check_depth(samples);
   canvas.resize(width, height);
   for (uint32_t y = 0; y < height; ++y) painter.row(rows[y], canvas.row(y), width);
   reader.tail();

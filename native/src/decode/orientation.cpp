@@ -26,6 +26,8 @@ constexpr uint32_t kOrientation = 0x0112, kShort = 3, kLong = 4;
 }  // namespace
 
 int exif_orientation(const uint8_t* bytes, size_t size) {
+  // Some programs write EXIF's header twice, or in a PNG, where it has no place.
+  for (int i = 0; i < 2 && size >= 6 && std::memcmp(bytes, "Exif\0\0", 6) == 0; ++i) bytes += 6, size -= 6;
   if (size < 8) return 0;
   const Tiff tiff{bytes, size, bytes[0] == 'M'};
   if (std::memcmp(bytes, tiff.big ? "MM\0*" : "II*\0", 4) != 0) return 0;
