@@ -63,6 +63,7 @@ class Learner(L.LightningModule):
         self.hints = hints
         self.batches = batches
         self.best = math.nan
+        self.score = ""  # the latest, for a person
         self._task, self._training = task, training
         self._teacher, self._distill = teacher, distill or Distillation()
         self._soft = soft_part(task, self._distill) if teacher is not None else None
@@ -214,6 +215,7 @@ class Learner(L.LightningModule):
             self._curves |= {f"{part}_{name}": score for name, score in scores.items()}
         self._outputs.clear()
         value = self._curves[f"test_{self._task.metric}"]
+        self.score = self._task.phrase(value)
         if math.isnan(self.best) or self._task.lost(self.best, value) < 0:
             self.best = value
 

@@ -31,21 +31,21 @@ READ_EVERY = 64
 
 
 class _ProgressAndLoss(Callback):
-    """Shows the steps, and stops a training whose loss is no longer a finite number."""
+    """Shows the steps, the latest loss and the last epoch's score, and stops a training whose loss is no longer a
+    finite number.
+    """
+
+    advance: Advance
 
     def __init__(self, title: str, last: Path) -> None:
         self._title, self._last = title, last
         self._losses: list[Tensor] = []
         self._shown: list[Tensor] = []
-        self._track: contextlib.AbstractContextManager[Advance] = contextlib.nullcontext(_nothing)
+        self._loss = ""
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         del module
-        done = trainer.current_epoch * trainer.num_training_batches
-        total = (trainer.max_epochs or 0) * trainer.num_training_batches
-        self._track = track(self._title, total) if trainer.is_global_zero else contextlib.nullcontext(_nothing)
-        self._advance = self._track.__enter__()
-        self._advance(done)
+        self.advance(trainer.current_epoch * trainer.num_training_batches, earlier=True)
 
     def on_train_batch_end(
         self,
@@ -55,7 +55,7 @@ class _ProgressAndLoss(Callback):
         batch: Batch | StepInputs,
         index: int,
     ) -> None:
-        self._advance()
+        self.advance()
         self._losses.append(outputs["loss"].detach().float())
         self._shown.append(batch.indices)
         # At the end of an epoch, too: the state that is saved then has to be good.
@@ -75,13 +75,18 @@ class _ProgressAndLoss(Callback):
                     f"{', '.join(names[:4])}{' ...' if names[4:] else ''}; {kept}; a smaller train.lr or a "
                     "train.warmup usually helps"
                 )
+        self._loss = f"loss {sum(losses) / len(losses):.3f}"
+        self._tell(module)
 
-    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        del trainer, module, stage
-        self._track.__exit__(None, None, None)
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
+        del trainer
+        self._tell(module)
+
+    def _tell(self, module: Learner) -> None:
+        self.advance(0, status=f"{self._loss}, {module.score}" if module.score else self._loss)
 
 
-def _nothing(_steps: float = 1) -> None:
+def _nothing(*_: object, **__: object) -> None:
     """The progress of the other processes, which is not shown."""
 
 
@@ -106,7 +111,8 @@ def fit(
     keep = ModelCheckpoint(
         folder, filename=last.stem, save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
     )
-    callbacks: list[Callback] = [_ProgressAndLoss(title, last), keep]
+    progress = _ProgressAndLoss(title, last)
+    callbacks: list[Callback] = [progress, keep]
     if settings.ema:
         callbacks.insert(0, Ema(settings.ema))
     if settings.patience:
@@ -129,15 +135,18 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+        steps = settings.epochs * len(learner.batches)
+        shown = track(title, steps) if trainer.is_global_zero else contextlib.nullcontext(_nothing)
         held_out = [UnchangedBatches(part) for part in (test, validation) if part is not None]
         try:
-            trainer.fit(
-                learner,
-                StepInputBatches(learner.batches) if learner.captures else learner.batches,
-                held_out,
-                ckpt_path=str(last) if resume and last.exists() else None,
-                weights_only=True,
-            )
+            with shown as progress.advance:
+                trainer.fit(
+                    learner,
+                    StepInputBatches(learner.batches) if learner.captures else learner.batches,
+                    held_out,
+                    ckpt_path=str(last) if resume and last.exists() else None,
+                    weights_only=True,
+                )
         except SystemExit:  # how Lightning ends a training that Ctrl-C stopped
             raise KeyboardInterrupt from None
     if trainer.interrupted:
