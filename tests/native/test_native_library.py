@@ -192,19 +192,3 @@ def test_rust_gives_pythons_answer(installed, bundle_path, tmp_path):
     assert float(score) == pytest.approx(expected.score, abs=1e-3)
     done = subprocess.run([program, bundle_path, "/nowhere.jpg"], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
-
-
-def test_the_service_example_answers_with_the_labels(bundle_path, tmp_path, monkeypatch):
-    from fastapi.testclient import TestClient
-
-    monkeypatch.setenv("ZOO_BUNDLE", str(bundle_path))
-    monkeypatch.syspath_prepend(ROOT / "examples")
-    import service
-
-    client = TestClient(service.app)
-    picture = save_pictures(tmp_path)[0]
-    answer = client.post("/predict", params={"top": 2}, files={"picture": picture.read_bytes()})
-    assert answer.json() == json.loads(json.dumps(zoo.load(bundle_path).predict(picture).as_dict(2)))
-    refused = client.post("/predict", files={"picture": b"no picture"})
-    assert refused.status_code == 422
-    assert "cannot read" in refused.json()["detail"]
