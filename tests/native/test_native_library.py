@@ -72,9 +72,11 @@ def examples(installed, tmp_path_factory):
     checked("cmake", "--build", folder / "build")
     found = {"C, find_package": folder / "build" / "classify_c", "C++": folder / "build" / "classify_cpp"}
     if shutil.which("pkg-config"):
-        flags = checked("pkg-config", "--cflags", "--libs", installed / "lib" / "pkgconfig" / "zoo.pc").stdout.split()
+        about = installed / "lib" / "pkgconfig" / "zoo.pc"
+        flags = checked("pkg-config", "--cflags", "--libs", about).stdout.split()
+        libraries = checked("pkg-config", "--variable=libdir", about).stdout.strip()
         own = folder / "with-pkg-config"
-        checked("cc", "-std=c99", source / "classify.c", *flags, f"-Wl,-rpath,{installed / 'lib'}", "-o", own)
+        checked("cc", "-std=c99", source / "classify.c", *flags, f"-Wl,-rpath,{libraries}", "-o", own)
         found["C, pkg-config"] = own
     return found
 
