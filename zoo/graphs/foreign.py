@@ -21,7 +21,7 @@ import numpy.typing as npt
 from zoo.engines.cuda import gpu_number
 from zoo.engines.onnxruntime.session import CPU, CUDA, library, open_session, session_options
 from zoo.errors import InputError, first_line
-from zoo.graphs.ending import are_probabilities, last_operator, to_logits
+from zoo.graphs.ending import Ending, ending_of, to_logits
 from zoo.graphs.index import Index
 from zoo.graphs.signature import Signature
 from zoo.graphs.structure import read_structure
@@ -53,11 +53,13 @@ class ForeignGraph:
         device: str = "cpu",
         threads: int | None = None,
         option: str = "--size",
+        scores: bool = True,
     ) -> None:
         """Open a file, and ask it about two pictures of noise.
 
         `output`: one of several. `mean`, `std`: of the channels scaled to 0..1, for a graph that takes floats. `size`:
         the side of the pictures where the graph leaves that free; `option` is how a person can say it, for messages.
+        `scores`: whether its outputs may be scores of a softmax or sigmoid; points are what they are.
         `InputError` when the file is no such graph, `EnvironmentProblem` when the device is not there.
         """
         self.path, self.device, self.threads = path, device, threads or cores()
@@ -73,8 +75,8 @@ class ForeignGraph:
         self.signature.check_picture()
         self.height, self.width = self.signature.height_and_width(size, option)
         self._mean, self._std = mean, std
-        self.ending = last_operator(Index(read_structure(path)), self._output).ending
-        self.outputs = self._try_out()
+        self.ending: Ending = "none"
+        self.outputs = self._try_out(scores)
 
     def __call__(self, images: Pixels) -> npt.NDArray[np.float32]:
         """Logits float32 [N, outputs] of uint8 [N, height, width, 3]."""
@@ -99,8 +101,8 @@ class ForeignGraph:
             parts.append(self.run(self.signature.fed(filled, self._mean, self._std))[: len(part)])
         return np.concatenate(parts)
 
-    def _try_out(self) -> int:
-        """How many outputs there are; and whether they are probabilities that no Softmax made: two pictures show it."""
+    def _try_out(self, scores: bool) -> int:
+        """How many outputs there are; and, where they may be `scores`, how the graph ends: two pictures show it."""
         noise = np.random.default_rng(0).integers(256, size=(2, self.height, self.width, 3), dtype=np.uint8)
         try:
             answer = self._answer(noise)
@@ -110,8 +112,8 @@ class ForeignGraph:
         if answer.ndim != 2 or len(answer) != 2:
             shape = ", ".join(map(str, answer.shape[1:]))
             raise InputError(f"{self.path}: the output '{self._output}' is [N, {shape}], and [N, outputs] is needed")
-        if self.ending == "none" and are_probabilities(answer):
-            self.ending = "softmax"
+        if scores:
+            self.ending = ending_of(Index(read_structure(self.path)), self._output, answer, self.path)
         if self.ending in SAID:
             note(f"{self.path} {SAID[self.ending]}")
         return int(answer.shape[1])

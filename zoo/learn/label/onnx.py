@@ -13,7 +13,7 @@ from zoo.bundle.bundle import MANIFEST
 from zoo.engines import Prediction, Scores, load
 from zoo.errors import InputError
 from zoo.files import sha256
-from zoo.graphs.ending import ACTIVATIONS, Ending, last_operator
+from zoo.graphs.ending import ACTIVATIONS, Ending, comes_from_sigmoid, last_operator
 from zoo.graphs.foreign import ForeignGraph
 from zoo.graphs.index import Index
 from zoo.graphs.structure import files_of, read_structure
@@ -60,7 +60,8 @@ class Onnx:
             return {"onnx": sha256(path / MANIFEST), **most}
         labels = {"labels": sha256(config.labels)} if config.labels and config.labels.is_file() else {}
         beside = {f"onnx.{file.name}": sha256(file) for file in files_of(path)[1:]}
-        ending = last_operator(Index(read_structure(path)), _first_output(path)).ending
+        last = last_operator(graph := Index(read_structure(path)), _first_output(path))
+        ending = "sigmoid" if comes_from_sigmoid(graph, last.tensor) else last.ending
         ends = {} if ending == "none" else {"ending": ending}
         return {"onnx": sha256(path), **beside, **labels, "task": config.task, **ends, **most} | {
             key: str(getattr(config, key)) for key in ("mean", "std")
