@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,16 +54,16 @@ def distill(
     as_json: AsJson = False,
 ) -> None:
     """A teacher, then for each student a control without it and a student that learns from it."""
-    run, students = _open(recipe, set_, out, resume, only)
-    made = [] if run.teacher_is_a_graph else [run.teacher()]
+    run, students = _open(recipe, set_, out, resume, only, distils=True)
+    made: list[Path | dict[str, Any]] = [run.teacher_row()]
     for student in students:
-        made += [run.control(student)] if control else []
+        made += [run.compared(run.control(student))] if control else []
         made.append(run.distilled(student))
     _show(run, made, {"control": run.combined_scores("control"), "student": run.combined_scores("student")}, as_json)
 
 
 def _open(
-    name: str, overrides: list[str], out: Path | None, resume: bool, only: list[str]
+    name: str, overrides: list[str], out: Path | None, resume: bool, only: list[str], *, distils: bool = False
 ) -> tuple[Run, tuple[Student, ...]]:
     need("lightning", "torch", extra="train", purpose="training")
     from zoo.learn.recipe.schema import load_recipe
@@ -71,17 +72,21 @@ def _open(
     students = recipe.named(only)
     from zoo.learn.run.run import Run  # after what the recipe itself can be refused for: torch takes seconds
 
-    return Run(recipe, out or Path("runs") / recipe.name, resume=resume), students
+    return Run(recipe, out or Path("runs") / recipe.name, resume=resume, distils=distils), students
 
 
-def _show(run: Run, made: list[Path], combined: dict[str, dict[str, float] | None], as_json: bool) -> None:
-    """Print a row for each checkpoint and the combined scores of specialists. Of several processes one prints."""
+def _show(
+    run: Run, made: Sequence[Path | dict[str, Any]], combined: dict[str, dict[str, float] | None], as_json: bool
+) -> None:
+    """Print a row for each checkpoint, or as it is given, and the combined scores of specialists. Of several processes
+    one prints.
+    """
     from zoo.learn.run.environment import first_process
     from zoo.learn.run.results import summary
 
     if not first_process():
         return
-    rows: list[dict[str, Any]] = [summary(path) for path in made]
+    rows: list[dict[str, Any]] = [summary(path) if isinstance(path, Path) else path for path in made]
     if as_json:
         typer.echo(json.dumps({"run": str(run.folder), "networks": rows, "together": combined}, indent=2))
         return
@@ -94,8 +99,7 @@ def _show(run: Run, made: list[Path], combined: dict[str, dict[str, float] | Non
             row["name"],
             row["role"],
             row["shown"],
-            f"{row['parameters']:,}",
-            f"{row['macs']:,}",
+            *(f"{row[key]:,}" if row[key] is not None else "-" for key in ("parameters", "macs")),
             f"{row['seconds']:.0f}" if row["seconds"] is not None else "-",
             row["checkpoint"],
         )

@@ -143,7 +143,7 @@ def _build(model: str, knobs: dict[str, Any], size: int, classes: int, device: s
 
 def _knobs(settings: list[str]) -> dict[str, Any]:
     """KNOB=VALUE pairs, with values as TOML or bare words."""
-    from zoo.learn.recipe.schema import toml_or_word
+    from zoo.learn.recipe.overrides import toml_or_word
 
     knobs: dict[str, Any] = {}
     for setting in settings:

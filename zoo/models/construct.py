@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo import models
 from zoo.errors import InputError, missing_package, nearest
@@ -13,10 +14,19 @@ from zoo.models.config import Network
 from zoo.models.weights import adopt, trained_weights
 
 
-def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = False, device: str = "cpu") -> nn.Module:
+def build(
+    spec: Network,
+    *,
+    classes: int,
+    size: int,
+    head_may_be_fresh: bool = False,
+    device: str = "cpu",
+    pick: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+) -> nn.Module:
     """The bare network of a recipe's entry, with its weights if it names any: float [N, 3, H, W] -> [N, classes].
 
-    `head_may_be_fresh`: whether weights for another number of classes are welcome, because training follows.
+    `head_may_be_fresh`: whether weights for another number of classes are welcome, because training follows. `pick`:
+    what of the weights is to be taken over, for a part of their classes.
     """
     if given := sorted({"classes", "num_classes", "size"} & spec.knobs.keys()):
         raise InputError(f"{spec.model}: '{given[0]}' is no knob: it comes with the data (zoo list: --classes, --size)")
@@ -31,7 +41,8 @@ def build(spec: Network, *, classes: int, size: int, head_may_be_fresh: bool = F
         else:
             raise InputError(f"no models from '{library}': a model is a family, torchvision:NAME, timm:NAME or run:DIR")
         if spec.weights:
-            adopt(network, *trained_weights(spec), head_may_be_fresh)
+            state, origin = trained_weights(spec)
+            adopt(network, pick(state) if pick is not None else state, origin, head_may_be_fresh)
         if spec.stem_stride is not None:
             _small_stem(network, spec)
     return network.to(memory_format=torch.channels_last)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 LIBRARIES = ("timm:", "torchvision:")
 HUB = "hub"  # in place of a file of weights: those that the library itself would download
+IMAGENET = 1000  # classes of ImageNet-1k
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of channels scaled to 0..1
 
 
 @dataclass(frozen=True)
 class Usual:
-    """How a library feeds its model: side in pixels, share of the resized picture that the crop keeps, channels."""
+    """How a library feeds its model: side in pixels, share of the resized picture that the crop keeps, channels, and
+    the interpolation by the library's name of it.
+    """
 
     size: int
     crop: float
     mean: Sequence[float]
     std: Sequence[float]
+    interpolation: str = "bilinear"
 
     def resize(self, size: int) -> int:
         """The short side before a crop of `size` pixels."""
@@ -35,10 +40,20 @@ def usual(model: str) -> Usual:
         except (KeyError, ValueError):  # no such model (`build` says so), or one without weights of its own
             return Usual(224, 0.875, MEAN, STD)
         size = known.crop_size[0]
-        return Usual(size, size / known.resize_size[0], known.mean, known.std)
+        return Usual(size, size / known.resize_size[0], known.mean, known.std, known.interpolation.value)
     import timm
 
     if not timm.is_model(name):  # `build` says which there are
         return Usual(224, 0.875, MEAN, STD)
     entry = timm.get_pretrained_cfg(name)
-    return Usual(entry.input_size[1], entry.crop_pct, entry.mean, entry.std)
+    return Usual(entry.input_size[1], entry.crop_pct, entry.mean, entry.std, entry.interpolation)
+
+
+@cache
+def imagenet_names() -> list[list[str]]:
+    """The names of ImageNet-1k's classes in the order of every library's outputs: WordNet's number and its words."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    words = (info.index_to_description(place).split(", ") for place in range(IMAGENET))
+    return [[each[0], info.index_to_label_name(place), *each[1:]] for place, each in enumerate(words)]

@@ -14,10 +14,13 @@ from zoo.data import DataConfig
 from zoo.errors import InputError, nearest
 from zoo.learn.hints.config import Hint
 from zoo.learn.label.config import LabelConfig
+from zoo.learn.recipe.overrides import override
 from zoo.models import config as models
 from zoo.schemas import first_problem
 from zoo.tasks.registry import TaskName
 
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+Channels = tuple[float, float, float]
 SHIPPED = Path(__file__).parents[2] / "recipes"
 
 
@@ -71,7 +74,16 @@ class Network(models.Network):
 class Teacher(Network):
     """The network that is learned from. With a `train` it is trained first; without, its weights are taken as is."""
 
-    size: int | None = Field(None, ge=8, description="the side it sees, where it differs from the student's")
+    size: int | None = Field(None, ge=8, description="the side it sees; its own if not given")
+    mean: Channels | None = Field(None, description="of the channels it takes, scaled to 0..1; its own if not given")
+    std: Channels | None = Field(None, description="the same")
+    interpolation: Interpolation | None = Field(None, description="how views get its size; its own if not given")
+    crop: float | None = Field(None, gt=0, le=1, description="share of a view's side it sees; its own if not given")
+    outputs: Literal["natural", "lexical"] | tuple[int | str, ...] = Field(
+        (),
+        description="which of its outputs are the data's labels, in their order: numbers from 0, or names; or how its "
+        "library numbered the folders: natural (2 before 10, timm), lexical (10 before 2, torchvision)",
+    )
 
 
 class Student(Network):
@@ -146,7 +158,9 @@ def shipped() -> dict[str, Path]:
 
 
 def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a shipped recipe by name or any by path; `overrides` are `a.b=value` with values as TOML, or bare words."""
+    """Read a shipped recipe by name or any by path; `overrides` are `a.b=value`, each value read as its key's
+    type says.
+    """
     path = shipped().get(name_or_path, Path(name_or_path))
     if not path.is_file():
         known = ", ".join(shipped())
@@ -155,8 +169,8 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
-    for override in overrides:
-        _override(raw, override)
+    for setting in overrides:
+        override(raw, setting, Recipe)
     return validate(raw, str(path))
 
 
@@ -170,48 +184,6 @@ def validate(raw: dict[str, Any], origin: str) -> Recipe:
     except InputError as error:
         raise InputError(f"{origin}: {error}") from None
     return recipe
-
-
-def toml_or_word(text: str) -> Any:
-    """What `--set KEY=text` means: a TOML value, or a bare word such as a path or a name."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _override(raw: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise InputError(f"--set takes key=value, not '{override}'")
-    value = toml_or_word(text)
-    *parents, last = key.strip().split(".")
-    table: Any = raw
-    for part in parents:
-        table = _step(table, part, override)
-    if isinstance(table, list):
-        table[_index(table, last, override)] = value
-    else:
-        table[last] = value
-
-
-def _step(table: Any, part: str, override: str) -> Any:
-    if isinstance(table, list):
-        return table[_index(table, part, override)]
-    inner = table.setdefault(part, {})
-    if not isinstance(inner, dict | list):
-        raise InputError(f"--set {override}: '{part}' is a value, not a table")
-    return inner
-
-
-def _index(table: list[Any], part: str, override: str) -> int:
-    """Tables in a list are found by position or by their `name`."""
-    names = [str(entry.get("name")) if isinstance(entry, dict) else "" for entry in table]
-    if part in names:
-        return names.index(part)
-    if part.isdigit() and int(part) < len(table):
-        return int(part)
-    raise InputError(f"--set {override}: no '{part}' there; there are: {', '.join(names)}")
 
 
 def to_toml(recipe: Recipe) -> str:

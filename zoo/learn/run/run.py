@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -30,18 +31,34 @@ from zoo.learn.recipe import schema
 from zoo.learn.recipe.schema import Recipe, Student, to_toml
 from zoo.learn.run.checks import check
 from zoo.learn.run.environment import environment, first_process
+from zoo.learn.run.results import summary
 from zoo.learn.run.specialists import SpecialistTeacher, combined, specialist_splits
 from zoo.learn.run.stage import Stage, run_stage
+from zoo.learn.run.teaching import (
+    ELSEWHERE,
+    RUN,
+    compare,
+    describe,
+    found_checkpoint,
+    graph_teacher,
+    network_teacher,
+    scored,
+)
 from zoo.learn.teachers.base import Teacher
 from zoo.learn.teachers.by_recipe import teacher_by_recipe
+from zoo.learn.teachers.inputs import channels_of, input_of
 from zoo.learn.teachers.online import OnlineTeacher
-from zoo.learn.teachers.onnx import GRAPHS, open_teacher
+from zoo.learn.teachers.onnx import GRAPHS
+from zoo.learn.teachers.taken import Taken, take
 from zoo.models import checkpoint
+from zoo.models.construct import build
 from zoo.models.evaluate import evaluate
 from zoo.models.normalisation import Normalised
+from zoo.progress import note
 from zoo.tasks.learning.registry import TASKS
 from zoo.tasks.learning.task import LearnableTask
 
+HEAD_ALONE = "a head on stored features learns from labels alone (zoo train), not from a teacher"
 RECIPE, ENVIRONMENT, SPECIALISTS = "recipe.toml", "environment.json", "specialists.json"
 
 
@@ -55,8 +72,12 @@ class Run:
             control, distilled = run.control(student), run.distilled(student)
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False) -> None:
-        """Open the folder. `InputError` when it holds another run, or the same one and `resume` was not asked for."""
+    def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False, distils: bool = False) -> None:
+        """Open the folder. `InputError` when it holds another run, or the same one and `resume` was not asked for.
+
+        `distils`: whether students will learn from the teacher: what is wrong with it is said before anything is
+        written or trained.
+        """
         self.recipe, self.folder = recipe, folder
         self._resume = resume or not first_process()
         written = folder / RECIPE
@@ -68,6 +89,8 @@ class Run:
         for student in recipe.students:
             if student.labels:
                 self.task.columns(student.labels)
+        if distils:
+            self._check_teacher()
         if not written.exists() and first_process():
             write_text(written, to_toml(recipe))
             write_text(folder / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
@@ -96,15 +119,48 @@ class Run:
             raise InputError(
                 f"the teacher {spec.model} is a graph: it can neither be trained nor give hints from its layers"
             )
-        if spec.model.startswith("run:"):
-            found = checkpoint.find(spec.model.removeprefix("run:"))
-            if (labels := checkpoint.read_about(found).labels) != self.splits.labels:
-                raise InputError(f"{found} has other labels: {', '.join(labels[:5])} ...")
-            return found
-        if spec.train is None and not spec.weights:
-            raise InputError("the teacher has neither weights nor a [teacher.train]: there is nothing to learn from it")
+        if spec.model.startswith(RUN):
+            return found_checkpoint(spec, self.recipe)
+        if (done := self.folder / "teacher" / checkpoint.FILE).is_file():
+            return done
         images = self.splits.train.all_labelled()
-        return self._run(Stage("teacher", "teacher", spec, spec.train, self.task, self.splits, images))
+        stage = Stage("teacher", "teacher", spec, spec.train, self.task, self.splits, images)
+        if spec.train is None:
+            taken = self._taken
+            stage = replace(stage, data=taken.data, taken=(taken.network, input_of(taken.data, spec, self.recipe)))
+        else:
+            mean, std, _ = channels_of(spec, self.recipe.data)
+            stage = replace(stage, data=self.recipe.data.model_copy(update={"mean": mean, "std": std}))
+        return self._run(stage)
+
+    def teacher_scores(self) -> dict[str, float]:
+        """What the teacher reaches on the test images, as it is shown them: the bar for its students."""
+        spec = self._teacher_config
+        if spec.model.startswith(ELSEWHERE):
+            return scored(self._online, spec, self.task, self.splits.test, self.folder / "teacher")
+        return checkpoint.read_about(self.teacher()).metrics
+
+    def teacher_row(self) -> dict[str, Any]:
+        """What is known of the teacher, as `summary` says it of a network; its scores are printed, too."""
+        spec = self._teacher_config
+        scores = self.teacher_scores()
+        if not self.teacher_is_a_graph:
+            describe(spec, checkpoint.read_about(self.teacher()), self.recipe)
+        metric = self.task.phrase(scores[self.task.metric])
+        note(f"the teacher: {metric} on the {len(self.splits.test):,} test images")
+        about = {"name": "teacher", "role": "teacher", "checkpoint": spec.model}
+        nothing = dict.fromkeys(("parameters", "macs", "seconds"))
+        known = {} if self.teacher_is_a_graph else summary(self.teacher())
+        shown = f"{self.task.metric} {self.task.shown(scores[self.task.metric])}"
+        return {**nothing, **about, **known, **scores, "shown": shown}
+
+    def compared(self, control: Path) -> Path:
+        """The same control, after a warning where the teacher is not better than it; a specialist has other scores."""
+        about = checkpoint.read_about(control)
+        if about.labels == self.splits.labels:
+            metric = self.task.metric
+            compare(self.task, self.teacher_scores()[metric], about.metrics[metric], about.name, self.recipe)
+        return control
 
     def control(self, student: Student) -> Path:
         """The student trained the same way on the labels alone."""
@@ -116,14 +172,14 @@ class Run:
         """The student that also learns from the teacher's logits for every training image."""
         settings = student.train or self.recipe.train
         if settings.cache_features:
-            raise InputError("a head on stored features learns from labels alone (zoo train), not from a teacher")
+            raise InputError(HEAD_ALONE)
         if (done := self.folder / student.name / checkpoint.FILE).is_file():
             return done
         task, splits = self._part(student)
         teacher = self._teacher
         if student.labels:
             teacher = SpecialistTeacher(teacher, self.task.columns(student.labels))
-        network = self._teacher_network if self.recipe.distill.hints else None
+        network = self._teacher_checkpoint[0] if self.recipe.distill.hints else None
         stage = Stage(student.name, "student", student, settings, task, splits, splits.train, teacher, network)
         return self._run(stage)
 
@@ -159,24 +215,54 @@ class Run:
             raise InputError(f"{self.recipe.name} has no [teacher]: its students learn with `zoo train`")
         return self.recipe.teacher
 
+    def _check_teacher(self) -> None:
+        """Open the teacher, or what it starts from. `InputError` when it is not there, does not fit or cannot teach."""
+        spec, recipe = self._teacher_config, self.recipe
+        if self.teacher_is_a_graph and recipe.distill.hints:
+            self.teacher()  # says why not
+        if any((student.train or recipe.train).cache_features for student in recipe.students):
+            raise InputError(HEAD_ALONE)
+        if spec.model.startswith(ELSEWHERE):
+            self._online.to(torch.device("cpu"))
+        elif (self.folder / "teacher" / checkpoint.FILE).is_file():
+            return
+        elif spec.train is None:
+            self._taken  # noqa: B018  (it is kept)
+        elif spec.outputs:
+            raise InputError("teacher.outputs is for a teacher that is taken as it is: [teacher.train] gives it a head")
+        elif spec.weights:
+            build(spec, classes=self.task.outputs, size=recipe.data.size, head_may_be_fresh=True)
+
     @cached_property
-    def _teacher_network(self) -> Normalised:
-        """The network behind the teacher's logits."""
-        return checkpoint.load(self.teacher())[0]
+    def _taken(self) -> Taken:
+        """The teacher that is not trained here, with its weights."""
+        spec = self._teacher_config
+        if not spec.weights:
+            raise InputError("the teacher has neither weights nor a [teacher.train]: there is nothing to learn from it")
+        return take(spec, self.task, self.recipe)
+
+    @cached_property
+    def _teacher_checkpoint(self) -> tuple[Normalised, checkpoint.About]:
+        """The network behind the teacher's logits, and what its file says of it."""
+        return checkpoint.load(self.teacher())
+
+    @cached_property
+    def _online(self) -> Teacher:
+        """The teacher that is asked in every step, its outputs in the order of the data's labels."""
+        spec = self._teacher_config
+        if self.teacher_is_a_graph:
+            return graph_teacher(spec, self.recipe, self.task)
+        network, about = self._teacher_checkpoint
+        # One whose logits are stored runs for what is missing: batches of any size, which are not worth compiling.
+        mode = self.recipe.train.compile if self.recipe.distill.answers == "online" else "off"
+        online = OnlineTeacher(network, shows=input_of(about.data, spec, self.recipe), compile=mode)
+        return network_teacher(online, about, spec, self.task)
 
     @cached_property
     def _teacher(self) -> Teacher:
         """What all students of this run learn from."""
-        spec, data = self._teacher_config, self.recipe.data
-        online: Teacher
-        if self.teacher_is_a_graph:
-            online = open_teacher(spec.model, mean=data.mean, std=data.std, size=spec.size, outputs=self.task.outputs)
-        else:
-            # One whose logits are stored runs for what is missing: batches of any size, which are not worth compiling.
-            mode = self.recipe.train.compile if self.recipe.distill.answers == "online" else "off"
-            online = OnlineTeacher(self._teacher_network, size=spec.size, compile=mode)
         stores = self.folder.parent / "soft-labels"
-        return teacher_by_recipe(online, self.splits.train, self.views, self.recipe, self.task.outputs, stores)
+        return teacher_by_recipe(self._online, self.splits.train, self.views, self.recipe, self.task.outputs, stores)
 
     def _run(self, stage: Stage) -> Path:
         return run_stage(stage, self.recipe, self.views, self.folder / stage.name, resume=self._resume)

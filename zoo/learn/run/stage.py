@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
-from zoo.data import ImageSet, Splits
+from zoo.data import DataConfig, ImageSet, Splits
 from zoo.data.views import Views
 from zoo.files import write_text
 from zoo.learn.hints.pairs import Hints
@@ -19,6 +20,7 @@ from zoo.learn.recipe.schema import Network, Recipe, Training
 from zoo.learn.run.environment import first_process, wait_for_all
 from zoo.learn.teachers.base import Teacher
 from zoo.learn.teachers.cached import CachedTeacher, Tally
+from zoo.learn.teachers.inputs import TeacherInput, in_parts
 from zoo.learn.train.batches import Batches
 from zoo.learn.train.cached_features import FeatureBatches, FeatureHead, FrozenBody, as_features, stored_features
 from zoo.models import checkpoint
@@ -33,7 +35,8 @@ from zoo.tasks.learning.task import LearnableTask
 @dataclass(frozen=True)
 class Stage:
     """What is trained, on which data, by which teacher. `images`: the part of `splits` that it is trained on, with the
-    labels that may be used. `teacher_network`: the network behind the teacher, whose layers the hints read.
+    labels that may be used. `teacher_network`: the network behind the teacher, whose layers the hints read. `data`: how
+    the network is fed, where that is not the recipe's. `taken`: a network that is there already, and what it is shown.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Stage:
     images: ImageSet
     teacher: Teacher | None = None
     teacher_network: Normalised | None = None
+    data: DataConfig | None = None
+    taken: tuple[nn.Module, TeacherInput] | None = None
 
 
 def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resume: bool) -> Path:
@@ -53,15 +58,17 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
     if done.is_file():
         return done
     torch.manual_seed(recipe.seed)
-    fresh_head = stage.settings is not None
-    bare = build(stage.spec, classes=stage.task.outputs, size=recipe.data.size, head_may_be_fresh=fresh_head)
-    network = Normalised(bare, recipe.data.mean, recipe.data.std)
+    data = stage.data or recipe.data
+    bare, shows = stage.taken or (_built(stage, data.size), TeacherInput())
+    network = Normalised(bare, data.mean, data.std)
     metrics: dict[str, Any] = {"epochs": 0}
     if stage.settings is not None:
         metrics = _train(stage, stage.settings, network, recipe, views, folder, resume=resume)
     splits, images = stage.splits, stage.images
     place = "cuda" if torch.cuda.is_available() else "cpu"  # ten thousand images take a CPU longer than an epoch here
-    outputs = evaluate(network.to(place), torch.from_numpy(splits.test.images)).numpy()
+    network.to(place)
+    parts = in_parts(torch.from_numpy(splits.test.images))
+    outputs = torch.cat([evaluate(network, shows.shown(part)) for part in parts]).numpy()
     network.cpu()
     scores = stage.task.score(outputs, splits.test.targets)
     about = About(
@@ -70,7 +77,7 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
         task=recipe.task,
         network=stage.spec,
         labels=splits.labels,
-        data=recipe.data,
+        data=data,
         seed=recipe.seed,
         metrics=scores,
         provenance={
@@ -87,6 +94,10 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
         (folder / checkpoint.LAST).unlink(missing_ok=True)
     wait_for_all()
     return done
+
+
+def _built(stage: Stage, size: int) -> nn.Module:
+    return build(stage.spec, classes=stage.task.outputs, size=size, head_may_be_fresh=True)
 
 
 def _train(
