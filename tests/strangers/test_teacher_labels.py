@@ -14,7 +14,7 @@ from tests.support.training import network_of
 from zoo.errors import InputError
 from zoo.learn.recipe.schema import load_recipe
 from zoo.learn.run.run import Run
-from zoo.learn.teachers.outputs import Outputs, named, of_library
+from zoo.learn.teachers.outputs import Outputs, named, of_graph, of_library
 from zoo.models.library import imagenet_names
 from zoo.tasks.registry import TASKS
 
@@ -134,10 +134,16 @@ def test_columns_of_a_library_network_are_chosen_in_its_head(distilled_from, tmp
     network = timm.create_model("test_resnet", num_classes=1000).eval()
     torch.save(network.state_dict(), tmp_path / "w.pth")
     weights = f"teacher.weights={tmp_path / 'w.pth'}"
-    with pytest.raises(InputError, match=r"answers with 1000 numbers and 3 are needed.*add a \[teacher.train\]"):
+    with pytest.raises(
+        InputError,
+        match=r"answers with 1000 numbers and 3 are needed.*add a \[teacher.train\]: ImageNet body, new head",
+    ):
         distilled_from("timm:test_resnet", weights)
     chosen = ['teacher.outputs=["ant", 309, "n01440764"]', "teacher.size=16", "teacher.crop=1.0"]
-    made = Run(load_recipe(str(tmp_path / "r.toml"), [weights, *chosen]), tmp_path / "run", distils=True)
+    made = Run(load_recipe(str(tmp_path / "r.toml"), [weights, *chosen]), tmp_path / "chosen", distils=True)
+    checkpoint = str(made.teacher())
+    with pytest.raises(InputError, match=r"was written by a training: take it with teacher\.model = 'run:"):
+        distilled_from("timm:test_resnet", f"teacher.weights={checkpoint}")
     images = torch.from_numpy(made.splits.test.images)
     about = timm.get_pretrained_cfg("test_resnet")
     fed = (images.permute(0, 3, 1, 2) / 255 - torch.tensor(about.mean).view(3, 1, 1)) / torch.tensor(about.std).view(
@@ -151,7 +157,7 @@ def test_columns_of_a_library_network_are_chosen_in_its_head(distilled_from, tmp
 def test_imagenet_is_known_by_name_and_by_number():
     task = TASKS["classification"](["n02219486", "bee"], 32)
     outputs = of_library("timm:resnet18", "hub", 1000)
-    assert outputs.columns(task, ()).tolist() == [310, 309]
+    assert outputs.columns(task, ()).tolist() == of_graph("onnx:g", 1000).columns(task, ()).tolist() == [310, 309]
     assert len(imagenet_names()) == 1000
     with pytest.raises(InputError, match=r"'crane'; \[134, 517\] are called so"):
         outputs.columns(task, ("crane", "bee"))

@@ -79,8 +79,8 @@ class Teacher(Network):
     std: Channels | None = Field(None, description="the same")
     interpolation: Interpolation | None = Field(None, description="how views get its size; its own if not given")
     crop: float | None = Field(None, gt=0, le=1, description="share of a view's side it sees; its own if not given")
-    outputs: Literal["natural", "lexical"] | tuple[int | str, ...] = Field(
-        (),
+    outputs: Literal["natural", "lexical"] | tuple[int | str, ...] | None = Field(
+        None,
         description="which of its outputs are the data's labels, in their order: numbers from 0, or names; or how its "
         "library numbered the folders: natural (2 before 10, timm), lexical (10 before 2, torchvision)",
     )

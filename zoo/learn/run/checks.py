@@ -71,6 +71,8 @@ def _check_distillation(recipe: Recipe, task: LearnableTask, *, mixes: bool) -> 
     if soft.needs_target and (recipe.data.labelled < 1 or mixes):
         which = f"distill.loss '{soft.name}'"
         raise InputError(f"{which} needs the class of every image: no mixup, no cutmix, data.labelled = 1")
+    if recipe.teacher and recipe.teacher.crop not in (None, 1) and task.moves:
+        raise InputError(f"teacher.crop is not for {task.name}: the teacher would see the points at other places")
     if recipe.distill.top and not task.softmax:
         raise InputError(f"distill.top keeps the largest of probabilities that sum to 1, which {task.name} has not")
     if recipe.distill.top and recipe.distill.answers == "online":

@@ -16,6 +16,7 @@ from zoo.files import write_text
 from zoo.learn.batch import Batch
 from zoo.learn.recipe.schema import Recipe
 from zoo.learn.recipe.schema import Teacher as Spec
+from zoo.learn.run.environment import first_process
 from zoo.learn.run.specialists import SpecialistTeacher
 from zoo.learn.teachers.base import Teacher
 from zoo.learn.teachers.inputs import (
@@ -28,7 +29,7 @@ from zoo.learn.teachers.inputs import (
 )
 from zoo.learn.teachers.online import OnlineTeacher
 from zoo.learn.teachers.onnx import GRAPHS, open_teacher, takes_bytes
-from zoo.learn.teachers.outputs import Outputs, named
+from zoo.learn.teachers.outputs import Outputs, named, of_graph
 from zoo.models import checkpoint
 from zoo.models.checkpoint import About
 from zoo.preprocess import Preprocessing
@@ -58,7 +59,7 @@ def graph_teacher(spec: Spec, recipe: Recipe, task: Task) -> Teacher:
     said = "it normalises by itself" if own_channels else f"mean {numbers(mean)}, std {numbers(std)} ({origin})"
     note(f"teacher {spec.model}: {said}; {teacher.input.describe(data.size)}")
     if teacher.labels is None:
-        outputs = Outputs(spec.model, teacher.outputs, None)
+        outputs = of_graph(spec.model, teacher.outputs)
     else:
         outputs = named(spec.model, teacher.outputs, teacher.labels)
     return _of_columns(teacher, outputs, spec, task)
@@ -100,7 +101,8 @@ def scored(teacher: Teacher, spec: Spec, task: Task, test: ImageSet, folder: Pat
             known.pop("teacher")
             return known
     scores = task.score(_said(teacher, test), test.targets)
-    write_text(path, json.dumps({**scores, "teacher": spec.model, "fingerprint": key}, indent=2) + "\n")
+    if first_process():
+        write_text(path, json.dumps({**scores, "teacher": spec.model, "fingerprint": key}, indent=2) + "\n")
     return scores
 
 

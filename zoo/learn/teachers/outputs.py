@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ class Outputs:
     sure: bool = True
     hint: str = ""
 
-    def columns(self, task: Task, chosen: ClassOrder | Sequence[int | str]) -> Columns | None:
+    def columns(self, task: Task, chosen: ClassOrder | Sequence[int | str] | None) -> Columns | None:
         """Which outputs are those of `task`'s labels, in their order; None where all are, as they stand. `chosen`: what
         the recipe's teacher.outputs says. Prints what is not as it stands. `InputError` when they do not fit.
         """
@@ -136,9 +137,18 @@ def named(teacher: str, count: int, labels: Sequence[str]) -> Outputs:
 
 def of_library(model: str, weights: str, count: int) -> Outputs:
     """The outputs of a library's network with so many; those of ImageNet have names."""
-    names = imagenet_names() if count == IMAGENET else None
-    hint = ", or keep its body and train a new head for your labels: add a [teacher.train]"
-    return Outputs(f"{model} with weights {weights}", count, names, sure=False, hint=hint)
+    body = "ImageNet body" if count == IMAGENET else "its body"
+    hint = f"; or add a [teacher.train]: {body}, new head"
+    return Outputs(f"{model} with weights {weights}", count, _known_names(count), sure=False, hint=hint)
+
+
+def of_graph(model: str, count: int) -> Outputs:
+    """The outputs of an ONNX file, which says nothing of them; as many as ImageNet has are taken for its classes."""
+    return Outputs(model, count, _known_names(count), sure=False)
+
+
+def _known_names(count: int) -> list[list[str]] | None:
+    return imagenet_names() if count == IMAGENET and find_spec("timm") is not None else None
 
 
 def _plain(name: str) -> str:

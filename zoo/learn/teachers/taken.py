@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from zoo.errors import InputError, first_line
 from zoo.learn.recipe.schema import Recipe, Teacher
 from zoo.learn.teachers.inputs import channels_of
 from zoo.learn.teachers.outputs import Outputs, of_library
+from zoo.models import checkpoint
 from zoo.models.construct import build
 from zoo.models.library import HUB, IMAGENET, LIBRARIES, usual
 from zoo.models.pretrained.key_order import under_own_names
@@ -63,6 +65,12 @@ def take(spec: Teacher, task: Task, recipe: Recipe) -> Taken:
     `InputError` when weights, outputs or size do not fit.
     """
     data = recipe.data
+    if spec.weights.endswith(checkpoint.FILE) and _is_ours(Path(spec.weights)):
+        folder = Path(spec.weights).parent
+        raise InputError(
+            f"{spec.weights} was written by a training: take it with teacher.model = 'run:{folder}', which knows its "
+            "labels and its input"
+        )
     head = _Head(spec, task, data.size)
     network = build(spec, classes=task.outputs, size=spec.size or data.size, pick=head).eval()
     mean, std, _ = channels_of(spec, data)
@@ -83,6 +91,15 @@ def take(spec: Teacher, task: Task, recipe: Recipe) -> Taken:
     if problem := _problem(network, taken.size):
         raise InputError(f"{spec.model} cannot see pictures of {taken.size} pixels (teacher.size): {problem}")
     return Taken(network, taken)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file of weights says what it was trained on."""
+    try:
+        checkpoint.read_about(path)
+    except InputError:  # not there, damaged, or somebody else's: who reads it says so
+        return False
+    return True
 
 
 def _problem(network: nn.Module, size: int) -> str:
