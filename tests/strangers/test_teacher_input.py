@@ -148,3 +148,11 @@ def test_what_the_libraries_say_is_read():
     assert (resnet.interpolation, resnet.size, resnet.crop) == ("bilinear", 224, 0.875)
     assert tensorflow.interpolation == "bicubic"
     assert usual("timm:tf_mobilenetv3_small_minimal_100").mean == (0.5, 0.5, 0.5)
+
+
+def test_a_teacher_of_points_is_not_cropped(tmp_path):
+    """Its points would lie at other places of the view."""
+    with pytest.raises(InputError, match=r"teacher\.crop is not for keypoints"):
+        Run(
+            load_recipe("keypoints_bottleneck", ["data.path=.", "teacher={model='bundle:x', crop=0.5}"]), tmp_path / "r"
+        )
