@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import torch
@@ -13,6 +14,8 @@ from torch.nn import functional as F
 from zoo.data import DataConfig
 from zoo.errors import InputError
 from zoo.learn.recipe.schema import Interpolation, Recipe, Teacher
+from zoo.models import checkpoint
+from zoo.models.checkpoint import About
 from zoo.models.library import LIBRARIES, Usual, usual
 
 Channels = tuple[float, float, float]
@@ -83,7 +86,9 @@ def channels_of(spec: Teacher, data: DataConfig) -> tuple[Channels, Channels, st
     if spec.mean and spec.std:
         return spec.mean, spec.std, "teacher.mean, teacher.std"
     library = spec.model.partition(":")[0]
-    if spec.weights and spec.model.startswith(LIBRARIES):
+    if (about := about_of(spec)) is not None:
+        mean, std, origin = about.data.mean, about.data.std, f"of {spec.weights}"
+    elif spec.weights and spec.model.startswith(LIBRARIES):
         habit = usual(spec.model)
         mean, std, origin = _three(habit.mean), _three(habit.std), f"{library}'s configuration"
     else:
@@ -91,6 +96,16 @@ def channels_of(spec: Teacher, data: DataConfig) -> tuple[Channels, Channels, st
     if spec.mean or spec.std:
         origin = f"teacher.{'mean' if spec.mean else 'std'}, the other from {origin}"
     return spec.mean or mean, spec.std or std, origin
+
+
+def about_of(spec: Teacher) -> About | None:
+    """What a file of weights says of its training; None of one that no training here wrote."""
+    if not spec.weights.endswith(checkpoint.FILE) or not Path(spec.weights).is_file():
+        return None
+    try:
+        return checkpoint.read_about(spec.weights)
+    except InputError:  # damaged, or somebody else's: who reads the tensors says so
+        return None
 
 
 def refuse_channels(spec: Teacher, why: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +10,8 @@ from torch import Tensor, nn
 from zoo.data import DataConfig
 from zoo.errors import InputError, first_line
 from zoo.learn.recipe.schema import Recipe, Teacher
-from zoo.learn.teachers.inputs import channels_of
-from zoo.learn.teachers.outputs import Outputs, of_library
-from zoo.models import checkpoint
+from zoo.learn.teachers.inputs import about_of, channels_of
+from zoo.learn.teachers.outputs import Outputs, named, of_library
 from zoo.models.construct import build
 from zoo.models.library import HUB, IMAGENET, LIBRARIES, usual
 from zoo.models.pretrained.key_order import under_own_names
@@ -47,7 +45,9 @@ class _Head:
             return state  # another network: what does not fit is said where its weights are taken over
         self.known = counts.pop()
         spec = self._spec
-        if spec.model.startswith(LIBRARIES):
+        if (about := about_of(spec)) is not None:
+            outputs = named(spec.weights, self.known, about.labels)
+        elif spec.model.startswith(LIBRARIES):
             outputs = of_library(spec.model, spec.weights, self.known)
         else:
             outputs = Outputs(f"{spec.model} with weights {spec.weights}", self.known, None)
@@ -60,30 +60,29 @@ class _Head:
 
 def take(spec: Teacher, task: Task, recipe: Recipe) -> Taken:
     """The network of [teacher] with its weights. Side and crop are its library's where the weights are its library's,
-    or where it cannot take the recipe's; else the recipe's, because somebody trained them on other pictures.
+    or where it cannot take the recipe's; a checkpoint's are its own; else the recipe's, because somebody trained them
+    on other pictures.
 
     `InputError` when weights, outputs or size do not fit.
     """
     data = recipe.data
-    if spec.weights.endswith(checkpoint.FILE) and _is_ours(Path(spec.weights)):
-        folder = Path(spec.weights).parent
-        raise InputError(
-            f"{spec.weights} was written by a training: take it with teacher.model = 'run:{folder}', which knows its "
-            "labels and its input"
-        )
     head = _Head(spec, task, data.size)
     network = build(spec, classes=task.outputs, size=spec.size or data.size, pick=head).eval()
     mean, std, _ = channels_of(spec, data)
     own: dict[str, object] = {"mean": mean, "std": std, "stored": None}
     library = spec.model.startswith(LIBRARIES)
-    if library:
+    if (about := about_of(spec)) is not None:
+        if about.task != recipe.task:
+            raise InputError(f"{spec.weights} learned {about.task}, and the recipe's task is {recipe.task}")
+        own |= {"size": about.data.size, "resize": about.data.resize}
+    elif library:
         habit = usual(spec.model)
         theirs = spec.weights in (HUB, PACKAGE) or head.known == IMAGENET
         if theirs or (spec.size is None and _problem(network, data.size)):
             own |= {"size": habit.size, "resize": habit.resize(habit.size)}
     if spec.size is not None:
         share = data.size / (data.resize or data.size)
-        if library and "size" in own:
+        if library and about is None and "size" in own:
             share = usual(spec.model).crop
         own |= {"size": spec.size, "resize": max(spec.size, round(spec.size / share))}
     taken = data.model_copy(update=own)
@@ -91,15 +90,6 @@ def take(spec: Teacher, task: Task, recipe: Recipe) -> Taken:
     if problem := _problem(network, taken.size):
         raise InputError(f"{spec.model} cannot see pictures of {taken.size} pixels (teacher.size): {problem}")
     return Taken(network, taken)
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file of weights says what it was trained on."""
-    try:
-        checkpoint.read_about(path)
-    except InputError:  # not there, damaged, or somebody else's: who reads it says so
-        return False
-    return True
 
 
 def _problem(network: nn.Module, size: int) -> str:
