@@ -61,6 +61,15 @@ def export(
         str,
         typer.Option(help="timm, torchvision: a .safetensors or .pth file, package or hub.", rich_help_panel=FOREIGN),
     ] = "",
+    set_: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="KNOB=VALUE",
+            help="timm, torchvision: the network's keyword arguments, transform_input=true for example.",
+            rich_help_panel=FOREIGN,
+        ),
+    ] = [],  # noqa: B006  (typer copies it)
     labels: Annotated[
         Path | None,
         typer.Option(help="A JSON list of the outputs' names; the folders of --data if not.", rich_help_panel=FOREIGN),
@@ -87,6 +96,7 @@ def export(
         from export.packing.request import Options
         from export.packing.sources.checkpoint import pack_checkpoint
         from export.packing.sources.library import Given, is_foreign, pack_foreign
+        from zoo.models.knobs import knobs_given
     except ImportError as error:
         raise missing_package(str(error.name), "train,export", "zoo export") from None
     thresholds = {
@@ -103,6 +113,7 @@ def export(
             labels=labels,
             class_order=class_order,
             weights=weights,
+            knobs=knobs_given(set_),
             size=size,
             resize=resize,
             mean=_channels(mean),
@@ -117,7 +128,7 @@ def export(
         _show(out, pack_foreign(source, out, given))
         return
     foreign = {"weights": weights, "labels": labels, "size": size, "resize": resize, "mean": mean, "std": std}
-    for name, value in (foreign | {"output": output, "class-order": class_order}).items():
+    for name, value in (foreign | {"output": output, "class-order": class_order, "set": set_}).items():
         if value:
             raise InputError(f"--{name} is for timm:NAME, torchvision:NAME and FILE.onnx: a checkpoint knows its own")
     manifest = pack_checkpoint(

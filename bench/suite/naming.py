@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.cases import HUB, ONNX
 from zoo.errors import InputError, missing_package, nearest
-from zoo.models.pretrained.packages import PACKAGE, package_file
+from zoo.models.weights.packages import PACKAGE, package_file
 
 RUN = "run"
 LIBRARIES = ("timm", "torchvision")

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from export.packing.activations import Seen, watch
 from zoo.errors import VerdictError
 from zoo.models.normalisation import Normalised
+from zoo.models.outputs import outputs_of
 from zoo.preprocess import Pixels
 
 LARGEST = 65504.0  # of fp16: what is above becomes infinite
@@ -36,8 +37,7 @@ class HalfNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Cast, compute in half, cast back: the only two casts that a graph gains."""
-        outputs: Tensor = self.network(x.half()).float()
-        return outputs
+        return outputs_of(self.network(x.half())).main.float()
 
 
 def half(network: Normalised, images: Pixels) -> HalfForm:

@@ -16,8 +16,8 @@ from tests.support.places import real_data
 from zoo.errors import EnvironmentProblem, InputError
 from zoo.models.config import Network
 from zoo.models.construct import build
-from zoo.models.pretrained import packages
-from zoo.models.weights import adopt
+from zoo.models.weights import packages
+from zoo.models.weights.adopt import adopt
 
 LITE = "timm:tf_efficientnet_lite0"
 # Top-1 on the 500 photographs of imagenet500.tar by PyTorch with the networks' own bicubic filter.

@@ -57,7 +57,7 @@ def list_(
     except ImportError:
         raise missing_package("torch", "train", "zoo list") from None
     if cost:
-        _layers(cost, _knobs(set_), size, classes, folded, as_json)
+        _layers(cost, set_, size, classes, folded, as_json)
     elif set_ or folded:
         raise InputError("zoo list: --set and --folded go with --cost MODEL")
     else:
@@ -95,13 +95,15 @@ def _everything(as_json: bool) -> None:
         show(f"recipe {name}: {', '.join(trained)}", highlight=False)
 
 
-def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: bool, as_json: bool) -> None:
+def _layers(model: str, settings: list[str], size: int, classes: int, folded: bool, as_json: bool) -> None:
     from rich.table import Table
 
     from zoo.models.cost import cost, layers
     from zoo.models.families.reparameterize import reparameterize
+    from zoo.models.knobs import knobs_given
 
-    network = _build(model, knobs, size, classes, device="cpu" if folded else "meta")  # folding is arithmetic
+    knobs = knobs_given(settings)
+    network = _build(model, knobs, size, classes, real=folded)
     if folded:
         network = reparameterize(network)
     try:
@@ -133,25 +135,13 @@ def _layers(model: str, knobs: dict[str, Any], size: int, classes: int, folded: 
     show(f"kept but not trained (statistics of norms): {total.buffers:,}", highlight=False)
 
 
-def _build(model: str, knobs: dict[str, Any], size: int, classes: int, device: str = "meta") -> nn.Module:
-    """A network with fresh weights, or none on torch's meta device."""
+def _build(model: str, knobs: dict[str, Any], size: int, classes: int, *, real: bool = False) -> nn.Module:
+    """A network without numbers where none are needed; a `real` one has fresh weights: folding is arithmetic."""
     from zoo.learn.recipe.schema import Network
-    from zoo.models.construct import build
+    from zoo.models.construct import build, shadow
 
-    return build(Network(model=model, knobs=knobs), classes=classes, size=size, device=device)
-
-
-def _knobs(settings: list[str]) -> dict[str, Any]:
-    """KNOB=VALUE pairs, with values as TOML or bare words."""
-    from zoo.learn.recipe.overrides import toml_or_word
-
-    knobs: dict[str, Any] = {}
-    for setting in settings:
-        knob, equals, text = setting.partition("=")
-        if not equals:
-            raise InputError(f"--set takes knob=value, not '{setting}'")
-        knobs[knob] = toml_or_word(text)
-    return knobs
+    make = build if real else shadow
+    return make(Network(model=model, knobs=knobs), classes=classes, size=size)
 
 
 def _console() -> Console:

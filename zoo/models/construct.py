@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo import models
-from zoo.errors import InputError, missing_package, nearest
+from zoo.errors import InputError
 from zoo.models.config import Network
-from zoo.models.weights import adopt, trained_weights
+from zoo.models.library import HUB, constructor
+from zoo.models.weights.adopt import adopt, trained_weights
+from zoo.models.weights.hub import check_settings, library_network, with_settings
 
 
 def build(
@@ -20,61 +22,62 @@ def build(
     classes: int,
     size: int,
     head_may_be_fresh: bool = False,
-    device: str = "cpu",
+    device: str | None = "cpu",
     pick: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> nn.Module:
     """The bare network of a recipe's entry, with its weights if it names any: float [N, 3, H, W] -> [N, classes].
 
     `head_may_be_fresh`: whether weights for another number of classes are welcome, because training follows. `pick`:
-    what of the weights is to be taken over, for a part of their classes.
+    what of the weights is to be taken over, for a part of their classes. `device`: None for torch's default device of
+    the moment.
     """
+    spec = with_settings(spec)
     if given := sorted({"classes", "num_classes", "size"} & spec.knobs.keys()):
         raise InputError(f"{spec.model}: '{given[0]}' is no knob: it comes with the data (zoo list: --classes, --size)")
-    library, _, name = spec.model.rpartition(":")
-    with torch.device(device):
-        if library == "torchvision":
-            network = _torchvision(name, spec, classes)
-        elif library == "timm":
-            network = _timm(name, spec, classes)
-        elif not library:
-            network = models.build(name, classes=classes, size=size, **spec.knobs)
-        else:
-            raise InputError(f"no models from '{library}': a model is a family, torchvision:NAME, timm:NAME or run:DIR")
-        if spec.weights:
-            state, origin = trained_weights(spec)
-            adopt(network, pick(state) if pick is not None else state, origin, head_may_be_fresh)
+    with torch.device(device or torch.get_default_device()):
+        network = _without_weights(spec, classes, size)
+        if spec.weights == HUB:
+            theirs = library_network(spec)
+            check_settings(spec, theirs, _shadow(lambda: _without_weights(spec, None, size)))
+            state, origin = theirs.state_dict(), spec.model
+            adopt(network, pick(state) if pick else state, origin, head_may_be_fresh)
+        elif spec.weights:
+            state, origin = trained_weights(spec, network.state_dict())
+            adopt(network, pick(state) if pick else state, origin, head_may_be_fresh)
         if spec.stem_stride is not None:
             _small_stem(network, spec)
     return network.to(memory_format=torch.channels_last)
 
 
-def _torchvision(name: str, spec: Network, classes: int) -> nn.Module:
+def shadow(spec: Network, *, classes: int, size: int) -> nn.Module:
+    """The same network without weights and, if its construction can do without numbers, without memory: on the meta
+    device. On the CPU otherwise.
+    """
+    bare = with_settings(spec).model_copy(update={"weights": ""})
+    return _shadow(lambda: build(bare, classes=classes, size=size, device=None))
+
+
+def _shadow(make: Callable[[], nn.Module]) -> nn.Module:
     try:
-        from torchvision import models as library
-    except ImportError:
-        raise missing_package("torchvision", "train", f"torchvision:{name}") from None
-    known = library.list_models(module=library)
-    if name not in known:
-        raise InputError(f"torchvision has no classifier '{name}'{nearest(name, known)}")
-    return _construct(lambda: library.get_model(name, num_classes=classes, **spec.knobs), spec)
+        with torch.device("meta"):
+            return make()
+    except NotImplementedError:  # it computes its widths with tensors, as torchvision's RegNets do
+        with torch.device("cpu"):
+            return make()
 
 
-def _timm(name: str, spec: Network, classes: int) -> nn.Module:
+def _without_weights(spec: Network, classes: int | None, size: int) -> nn.Module:
+    """`classes`: None for as many as the library's own weights have."""
+    library, _, name = spec.model.rpartition(":")
+    if not library and classes is not None:
+        return models.build(name, classes=classes, size=size, **spec.knobs)
+    make = constructor(spec.model)
     try:
-        import timm
-    except ImportError:
-        raise missing_package("timm", "train", f"timm:{name}") from None
-    if not timm.is_model(name):
-        raise InputError(f"timm has no model '{name}'{nearest(name, timm.list_models())}")
-    return _construct(lambda: timm.create_model(name, num_classes=classes, **spec.knobs), spec)
-
-
-def _construct(make: Any, spec: Network) -> nn.Module:
-    try:
-        network: nn.Module = make()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torchvision's, of how it may start networks one day
+            return make(**spec.knobs) if classes is None else make(num_classes=classes, **spec.knobs)
     except TypeError as error:
         raise InputError(f"{spec.model}: {error}") from None
-    return network
 
 
 def _small_stem(network: nn.Module, spec: Network) -> None:

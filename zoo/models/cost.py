@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from zoo.models.outputs import has_auxiliary_heads, is_auxiliary
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -47,13 +49,19 @@ class LayerCost:
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers are trained."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """How many numbers are trained, without those of auxiliary heads, which nothing reads afterwards."""
+    return sum(parameter.numel() for parameter in _read(network, network.named_parameters()))
 
 
 def statistics(network: nn.Module) -> int:
     """How many numbers are kept but not trained: BatchNorm's means and variances (its call counters left out)."""
-    return sum(buffer.numel() for buffer in network.buffers() if buffer.is_floating_point())
+    return sum(buffer.numel() for buffer in _read(network, network.named_buffers()) if buffer.is_floating_point())
+
+
+def _read(network: nn.Module, tensors: Iterable[tuple[str, Tensor]]) -> list[Tensor]:
+    """Those that a network reads in eval mode."""
+    spare = has_auxiliary_heads(network)
+    return [tensor for name, tensor in tensors if not (spare and is_auxiliary(name))]
 
 
 def cost(network: nn.Module, height: int, width: int) -> Cost:

@@ -31,6 +31,15 @@ def fingerprint(network: nn.Module, about: str = "", *, without: nn.Module | Non
     return digest.hexdigest()
 
 
+def settings_of(network: nn.Module) -> list[tuple[str, str]]:
+    """The name of each module, with its class and its settings: what a network is beside its tensors."""
+
+    def said(part: nn.Module) -> str:
+        return ", ".join(f"{name} = {value}" for name, value in _settings(part) if value is not None)
+
+    return [(name, f"{type(part).__name__}({said(part)})") for name, part in network.named_modules()]
+
+
 def _settings(module: nn.Module) -> list[tuple[str, Any]]:
     """The attributes that are plain values, by name. `training` is not among them: a teacher is asked in eval mode."""
     public = {name: value for name, value in vars(module).items() if name[0] != "_" and name != "training"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -23,6 +24,20 @@ def knob_names(network: type[nn.Module]) -> tuple[str, ...]:
     """The knobs of a network's constructor."""
     signature = inspect.signature(network.__init__)
     return tuple(name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY)
+
+
+def knobs_given(settings: Iterable[str]) -> dict[str, Any]:
+    """What command lines say as KNOB=VALUE, with values as TOML or bare words. `InputError` for anything else."""
+    knobs: dict[str, Any] = {}
+    for setting in settings:
+        knob, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set takes knob=value, not '{setting}'")
+        try:
+            knobs[knob] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            knobs[knob] = text
+    return knobs
 
 
 def check_knobs(family: str, network: type[nn.Module], knobs: Mapping[str, Any]) -> None:

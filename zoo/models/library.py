@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from zoo.errors import InputError, missing_package, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LIBRARIES = ("timm:", "torchvision:")
 HUB = "hub"  # in place of a file of weights: those that the library itself would download
@@ -27,6 +33,32 @@ class Usual:
     def resize(self, size: int) -> int:
         """The short side before a crop of `size` pixels."""
         return round(size / self.crop)
+
+
+def constructor(model: str) -> Callable[..., nn.Module]:
+    """The function by which a library makes timm:NAME or torchvision:NAME; it takes the library's keyword arguments.
+
+    `InputError` for what no library of these has, `EnvironmentProblem` where the library is not installed.
+    """
+    library, _, name = model.rpartition(":")
+    if not library:
+        raise InputError(f"{model} is a family of ours and has no hub: give a file as weights")
+    if library not in ("timm", "torchvision"):
+        raise InputError(f"no models from '{library}': a model is a family, torchvision:NAME, timm:NAME or run:DIR")
+    try:
+        if library == "torchvision":
+            from torchvision import models
+
+            known = models.list_models(module=models)
+            if name not in known:
+                raise InputError(f"torchvision has no classifier '{name}'{nearest(name, known)}")
+            return partial(models.get_model, name)
+        import timm
+    except ImportError:
+        raise missing_package(library, "train", model) from None
+    if not timm.is_model(name):
+        raise InputError(f"timm has no model '{name}'{nearest(name, timm.list_models())}")
+    return partial(timm.create_model, name)
 
 
 def usual(model: str) -> Usual:

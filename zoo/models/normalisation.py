@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from zoo.models.outputs import Outputs, outputs_of
+
 
 class Normalised(nn.Module):
     """uint8 [N, H, W, 3] RGB -> logits [N, outputs]: scaling, normalisation and layout, then the network.
@@ -31,9 +33,12 @@ class Normalised(nn.Module):
         return Normalised(network, *self._channels).train(self.training)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 (or float, 0 to 255) [N, H, W, 3] -> logits [N, outputs]."""
-        logits: Tensor = self.network(self.normalise(images))
-        return logits
+        """uint8 (or float, 0 to 255) [N, H, W, 3] -> logits [N, outputs]: the main ones, of a network with several."""
+        return self.outputs(images).main
+
+    def outputs(self, images: Tensor) -> Outputs:
+        """The same, with the logits of auxiliary heads if the network returns any, as it may in train mode."""
+        return outputs_of(self.network(self.normalise(images)))
 
     def normalise(self, images: Tensor) -> Tensor:
         """What the network itself takes: float [N, 3, H, W], in channels_last order in memory."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from zoo.data import DataConfig, ImageSet
 from zoo.errors import InputError
 from zoo.models.config import Network
 from zoo.models.construct import build
-from zoo.models.library import LIBRARIES, MEAN, STD, usual
+from zoo.models.library import HUB, LIBRARIES, MEAN, STD, usual
+from zoo.models.weights.hub import library_network
 from zoo.tasks.class_order import ClassOrder, in_order, read_labels
 
 
@@ -30,6 +32,7 @@ class Given:
     labels: Path | None = None
     class_order: ClassOrder | None = None
     weights: str = ""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
     resize: int | None = None
     mean: Sequence[float] | None = None
@@ -73,8 +76,9 @@ def pack_foreign(source: str, out: Path, given: Given) -> Manifest:
     habit = usual(source)
     size = given.size or habit.size
     labels, images = _images(given.images, given, size, given.resize or habit.resize(size))
-    spec = Network(model=source, weights=given.weights)
-    module = build(spec, classes=len(labels), size=size)
+    spec = Network(model=source, weights=given.weights, knobs=dict(given.knobs))
+    # The library's own network where there is one: graphs are compared with what its users have, not with a copy.
+    module = library_network(spec) if given.weights == HUB else build(spec, classes=len(labels), size=size)
     return pack(
         module.eval(),
         out,

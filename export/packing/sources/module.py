@@ -17,7 +17,8 @@ from zoo.bundle.manifest import Manifest, Precision
 from zoo.errors import InputError, first_line, nearest
 from zoo.models.library import MEAN, STD
 from zoo.models.normalisation import Normalised
-from zoo.models.weights import weights_sha256
+from zoo.models.outputs import NoTensor
+from zoo.models.weights.adopt import weights_sha256
 from zoo.preprocess import Preprocessing
 from zoo.tasks.registry import TASKS
 from zoo.tasks.task import Task
@@ -97,9 +98,10 @@ def _check_output(network: Normalised, size: int, name: str) -> None:
     with torch.no_grad():
         try:
             output = network(torch.zeros(2, size, size, 3, dtype=torch.uint8))
+        except NoTensor as error:
+            raise InputError(f"{name} answers with {error}, and float32 [2, outputs] is needed") from None
         except RuntimeError as error:
             reason = first_line(error)
             raise InputError(f"{name} does not take float32 [2, 3, {size}, {size}]: {reason}") from error
-    if not isinstance(output, torch.Tensor) or output.ndim != 2 or not output.is_floating_point():
-        shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise InputError(f"{name} answers with {shape}, and float32 [2, outputs] is needed")
+    if output.ndim != 2 or not output.is_floating_point():
+        raise InputError(f"{name} answers with {list(output.shape)}, and float32 [2, outputs] is needed")

@@ -6,10 +6,11 @@ from zoo.errors import InputError
 from zoo.learn.losses.registry import names_for
 from zoo.learn.losses.soft_part import soft_part
 from zoo.learn.recipe.loggers import check_loggers
-from zoo.learn.recipe.schema import Recipe, Training
+from zoo.learn.recipe.schema import Network, Recipe, Training
 from zoo.learn.teachers.onnx import GRAPHS
 from zoo.learn.train.cuda_graph_step import capturer
-from zoo.models.construct import build
+from zoo.learn.train.first_step import try_step
+from zoo.models.construct import shadow
 from zoo.tasks.learning.registry import TASKS
 from zoo.tasks.learning.task import LearnableTask
 
@@ -19,15 +20,27 @@ ALREADY_TRAINED = ("run:", *GRAPHS)
 def check(recipe: Recipe) -> None:
     """Raise `InputError` for a misspelt knob, a loss that does not fit the task, settings that exclude each other."""
     task = TASKS[recipe.task]((), 0)
-    networks = [*recipe.students, *([recipe.teacher] if recipe.teacher else [])]
-    for spec in networks:
-        if not spec.model.startswith(ALREADY_TRAINED):
-            build(spec.model_copy(update={"weights": ""}), classes=2, size=recipe.data.size, device="meta")
     students = [student.train or recipe.train for student in recipe.students]
     teacher = [recipe.teacher.train] if recipe.teacher and recipe.teacher.train else []
     for settings in (*students, *teacher):
         _check_training(settings, recipe, task)
     _check_distillation(recipe, task, mixes=any(settings.mixup or settings.cutmix for settings in students))
+    for student in recipe.students:
+        key = f"students.{student.name}.train" if student.train else "train"
+        _try_network(student, recipe, student.train or recipe.train, key)
+    if recipe.teacher:
+        _try_network(recipe.teacher, recipe, recipe.teacher.train, "teacher.train", recipe.teacher.size)
+
+
+def _try_network(spec: Network, recipe: Recipe, settings: Training | None, key: str, side: int | None = None) -> None:
+    """Its knobs are checked where it is built; then it takes a step. `side`: of the pictures of a teacher that is not
+    trained here.
+    """
+    if spec.model.startswith(ALREADY_TRAINED):
+        return
+    network = shadow(spec, classes=2, size=recipe.data.size)
+    size = recipe.data.size if settings is not None or side is None else side
+    try_step(network, spec.model, size, settings, key, recipe.processes)
 
 
 def _check_training(settings: Training, recipe: Recipe, task: LearnableTask) -> None:

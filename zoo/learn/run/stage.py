@@ -28,6 +28,7 @@ from zoo.models.checkpoint import About
 from zoo.models.construct import build
 from zoo.models.evaluate import evaluate
 from zoo.models.normalisation import Normalised
+from zoo.models.weights.hub import with_settings
 from zoo.progress import note
 from zoo.tasks.learning.task import LearnableTask
 
@@ -75,7 +76,7 @@ def run_stage(stage: Stage, recipe: Recipe, views: Views, folder: Path, *, resum
         name=stage.name,
         role=stage.role,
         task=recipe.task,
-        network=stage.spec,
+        network=with_settings(stage.spec),
         labels=splits.labels,
         data=data,
         seed=recipe.seed,

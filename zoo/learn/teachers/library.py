@@ -11,12 +11,13 @@ from zoo.data import DataConfig
 from zoo.errors import InputError, need
 from zoo.models.checkpoint import About
 from zoo.models.config import Network
-from zoo.models.construct import build
+from zoo.models.construct import build, shadow
 from zoo.models.eager import EagerNetwork
-from zoo.models.library import usual
+from zoo.models.library import HUB, usual
 from zoo.models.normalisation import Normalised
-from zoo.models.pretrained.key_order import under_own_names
-from zoo.models.weights import adopt, trained_weights
+from zoo.models.weights.adopt import adopt, trained_weights
+from zoo.models.weights.hub import library_network, with_settings
+from zoo.models.weights.key_order import under_own_names
 from zoo.tasks.classification import Classification
 
 
@@ -29,18 +30,22 @@ def from_library(model: str, weights: str, labels: Sequence[str] = ()) -> EagerN
     need(model.partition(":")[0], extra="train", purpose=f"measuring {model}")
     spec = Network(model=model, weights=weights)
     habit = usual(model)
-    bare = Network(model=model)
-    two = build(bare, classes=2, size=habit.size, device="meta")
-    head = f"{_last_dense(two, model)}.weight"
-    state, origin = trained_weights(spec)
-    renamed = under_own_names(state, two.state_dict())
-    if head not in renamed:
-        raise InputError(f"{origin} does not fit {model}: it has no '{head}'")
-    classes = len(renamed[head])
+    if weights == HUB:
+        network = library_network(spec)
+        classes = len(network.get_parameter(f"{_last_dense(network, model)}.weight"))
+    else:
+        bare = with_settings(spec).model_copy(update={"weights": ""})
+        two = shadow(bare, classes=2, size=habit.size)
+        head = f"{_last_dense(two, model)}.weight"
+        state, origin = trained_weights(spec, two.state_dict())
+        renamed = under_own_names(state, two.state_dict())
+        if head not in renamed:
+            raise InputError(f"{origin} does not fit {model}: it has no '{head}'")
+        classes = len(renamed[head])
+        network = build(bare, classes=classes, size=habit.size)
+        adopt(network, state, origin, head_may_be_fresh=False)
     if labels and len(labels) != classes:
         raise InputError(f"{model} has {classes} outputs in {weights}, and {len(labels)} labels are given")
-    network = build(bare, classes=classes, size=habit.size)
-    adopt(network, state, origin, head_may_be_fresh=False)
     about = About(
         name=model.partition(":")[2],
         role="teacher",

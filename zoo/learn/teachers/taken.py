@@ -14,8 +14,8 @@ from zoo.learn.teachers.inputs import about_of, channels_of
 from zoo.learn.teachers.outputs import Outputs, named, of_library
 from zoo.models.construct import build
 from zoo.models.library import HUB, IMAGENET, LIBRARIES, usual
-from zoo.models.pretrained.key_order import under_own_names
-from zoo.models.pretrained.packages import PACKAGE
+from zoo.models.weights.key_order import under_own_names
+from zoo.models.weights.packages import PACKAGE
 from zoo.tasks.task import Task
 
 

@@ -23,6 +23,7 @@ from zoo.learn.train.batches import Batches, onto
 from zoo.learn.train.schedule import head_of
 from zoo.models.fingerprint import fingerprint
 from zoo.models.normalisation import Normalised
+from zoo.models.outputs import Outputs, outputs_of
 from zoo.preprocess import Preprocessing
 from zoo.progress import track
 
@@ -40,8 +41,11 @@ class FeatureHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The whole network's logits."""
-        logits: Tensor = self.network(features.float().unflatten(1, self._shape))
-        return logits
+        return self.outputs(features).main
+
+    def outputs(self, features: Tensor) -> Outputs:
+        """The same: what comes before the head, auxiliary heads among it, does not learn."""
+        return outputs_of(self.network(features.float().unflatten(1, self._shape)))
 
 
 class FrozenBody:

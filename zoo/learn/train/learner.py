@@ -24,6 +24,10 @@ from zoo.learn.train.schedule import WeightSchedule, rate_factor
 from zoo.models.normalisation import Normalised
 from zoo.tasks.learning.task import LearnableTask
 
+# What the losses of auxiliary heads are multiplied by: Szegedy et al. 2014 (GoogLeNet, arXiv:1409.4842) for two heads,
+# Szegedy et al. 2015 (Inception v3, arXiv:1512.00567) for one, as PyTorch's tutorials have it.
+SEVERAL_AUXILIARY, ONE_AUXILIARY = 0.3, 0.4
+
 
 class Learner(L.LightningModule):
     """A network that learns a task from labels, and from a teacher if there is one. Teacher and data are not part of
@@ -31,8 +35,10 @@ class Learner(L.LightningModule):
 
     `training_step` returns a dict:
 
-    - `loss`: float scalar, what is minimised: hard and soft with their weights, and the sum of the hints
+    - `loss`: float scalar, what is minimised: hard (with auxiliary) and soft with their weights, and the sum of the
+      hints
     - `hard`: the task's loss against the labels
+    - `auxiliary`: that of a network's auxiliary heads, times their weight; only with such heads
     - `soft`: the soft loss against the teacher's logits; only with a teacher
     - `hint.LOSS:LAYER`: the weighted loss of each hint; only with hints
     - `output`: float [N, outputs], the network's logits for the batch, without gradient
@@ -74,7 +80,7 @@ class Learner(L.LightningModule):
         if training.compile != "off":
             torch.compiler.reset()  # else the networks of earlier learners count towards the most that it compiles
         # A captured step is compiled as a whole, from the numbers of the images to the losses.
-        self._forward = network.forward if self.captures else compiled(network.forward, training.compile)
+        self._forward = network.outputs if self.captures else compiled(network.outputs, training.compile)
         self._losses_of_steps: dict[str, list[Tensor]] = {}  # Lightning's own means take time in every step
         self._curves: dict[str, float] = {}
         self._outputs: dict[str, list[tuple[Tensor, Tensor]]] = {}  # and targets, of test and validation
@@ -171,15 +177,20 @@ class Learner(L.LightningModule):
         return self._forward_and_losses(self.batches.render(which, view)._replace(teacher_logits=logits), None, gain)
 
     def _forward_and_losses(self, shown: Batch, mixed: Mixed | None, gain: float | Tensor) -> dict[str, Tensor]:
-        """`output`, `loss`, `hard` and `soft`, without hints; `gain`: what the soft loss is multiplied by."""
-        output = self._forward(shown.images)
+        """`output` and all losses but those of hints; `gain`: what the soft loss is multiplied by."""
+        output, others = self._forward(shown.images)
         parts = {"output": output, "hard": self._hard(output, shown, mixed)}
+        from_labels = parts["hard"]
+        if others:
+            each = ONE_AUXILIARY if len(others) == 1 else SEVERAL_AUXILIARY
+            parts["auxiliary"] = each * torch.stack([self._hard(other, shown, mixed) for other in others]).sum()
+            from_labels = from_labels + parts["auxiliary"]
         if self._teacher is None or self._soft is None:
-            return parts | {"loss": parts["hard"]}
+            return parts | {"loss": from_labels}
         logits = self._teacher.logits(shown) if shown.teacher_logits is None else shown.teacher_logits
         parts["soft"] = self._soft.between(output, logits, shown.targets)
         hard, soft = self._soft.weights
-        return parts | {"loss": hard * parts["hard"] + soft * gain * parts["soft"]}
+        return parts | {"loss": hard * from_labels + soft * gain * parts["soft"]}
 
     def _hard(self, output: Tensor, batch: Batch, mixed: Mixed | None) -> Tensor:
         """The task's loss against the labels; of a mixed batch against both images' labels, by their shares."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-_COUNTER = "num_batches_tracked"  # BatchNorm's; older files have none, and nothing in eval mode reads it
+COUNTER = "num_batches_tracked"  # BatchNorm's; older files have none, and nothing in eval mode reads it
 
 
 def under_own_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -16,9 +16,9 @@ def under_own_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> d
     ...) and has the same shape. The last layer's shapes may differ: it has a row for each class. BatchNorm's counters
     are those of `own` where `state` has none.
     """
-    counted = {key: value for key, value in own.items() if key.endswith(_COUNTER)}
+    counted = {key: value for key, value in own.items() if key.endswith(COUNTER)}
     ours = [key for key in own if key not in counted]
-    theirs = [key for key in state if not key.endswith(_COUNTER)]
+    theirs = [key for key in state if not key.endswith(COUNTER)]
     if set(ours) == set(theirs):
         return counted | dict(state)
     same = len(ours) == len(theirs) and all(

@@ -1,1 +1,0 @@
-"""Trained weights from elsewhere: where they come from, and under which names."""
