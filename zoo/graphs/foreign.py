@@ -24,7 +24,7 @@ from zoo.errors import InputError, first_line
 from zoo.graphs.ending import Ending, ending_of, to_logits
 from zoo.graphs.index import Index
 from zoo.graphs.signature import Signature
-from zoo.graphs.structure import read_structure
+from zoo.graphs.structure import check_weights, read_structure
 from zoo.machine import cores
 from zoo.preprocess import Pixels
 from zoo.progress import note
@@ -69,6 +69,8 @@ class ForeignGraph:
         if number is not None:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         self._provider, settings = (CPU, {}) if number is None else (CUDA, {"device_id": str(number)})
+        structure = read_structure(path)
+        check_weights(path, structure.graph)
         self._session = open_session(path, options, self._provider, settings)
         self.signature = Signature.of_session(self._session, path)
         self._output = self.signature.output(output, f"{path}#OUTPUT").name
@@ -132,6 +134,7 @@ def open_signature(path: Path) -> Signature:
     """The signature of any graph with one input that ONNX Runtime can run; `InputError` of any other file."""
     if not path.is_file():
         raise InputError(f"no such ONNX file: {path}")
+    check_weights(path, read_structure(path).graph)
     options = library().SessionOptions()
     options.graph_optimization_level = library().GraphOptimizationLevel.ORT_DISABLE_ALL  # only the signature matters
     options.log_severity_level = 4

@@ -79,6 +79,24 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(file for name in names if (file := path.parent / name).is_file())]
 
 
+def check_weights(path: Path, graph: Any) -> list[Path]:
+    """The files beside a graph that keep its weights. `InputError` for one that is missing or lies anywhere else.
+
+    A graph that was downloaded may name any file of this machine: only those of its own folder are read. A folder of
+    links, as hubs keep their downloads in, is one with the folder of the files that they lead to.
+    """
+    found = []
+    for name in dict.fromkeys(where for tensor in tensors(graph) if (where := outside(tensor))):
+        file = path.parent / name
+        own = {path.parent.resolve(), path.resolve().parent}
+        if Path(name).is_absolute() or not own & {file.resolve().parent, *file.resolve().parents}:
+            raise InputError(f"{path} names {name} for its weights, which is outside of its folder: it is not read")
+        if not file.is_file():
+            raise InputError(f"{path} keeps its weights in {name}, which is not beside it: get that file, too")
+        found.append(file)
+    return found
+
+
 def parameters(path: Path) -> int:
     """How many numbers the initialisers hold."""
     total = 0
