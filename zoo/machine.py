@@ -8,8 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
-# Packages that may provide a library that engines run on.
-LIBRARIES = ("onnxruntime-gpu", "onnxruntime", "openvino", "tensorrt", "torch")
+# Packages that may provide a library that engines run on, and what the library is called when it is imported.
+LIBRARIES = {
+    "onnxruntime-gpu": "onnxruntime",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "torch": "torch",
+}
 
 
 def cores() -> int:

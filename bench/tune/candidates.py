@@ -11,6 +11,7 @@ from zoo.bundle import sidecar
 from zoo.bundle.manifest import Executed
 from zoo.bundle.tuned import Aim
 from zoo.engines import Bundle
+from zoo.engines.backend import Backend
 from zoo.engines.precision import offered
 from zoo.engines.registry import classes, installed
 from zoo.machine import cores
@@ -57,21 +58,34 @@ class Kind:
         return f"{self.backend} {self.precision}"
 
 
-def kinds(bundle: Bundle) -> tuple[list[Kind], dict[Kind, str]]:
-    """Every backend that is installed in every precision that it has for the bundle; those ruled out, with why."""
+def kinds(bundle: Bundle, device: str) -> tuple[list[Kind], dict[Kind, str]]:
+    """Every backend that is installed in every precision that it has for the bundle on this device; those ruled out,
+    with why. What a backend cannot have there (a precision that `zoo build` does not build for it, TensorRT without a
+    GPU) is neither.
+    """
     found, ruled_out = [], {}
     for backend, about in classes().items():
         for precision in offered(bundle, backend):
+            if not _possible(about, precision, device):
+                continue
             kind = Kind(backend, precision)
             if not installed(backend):
                 ruled_out[kind] = "not installed"
             elif about.builder is not None and not sidecar.folders(bundle.path, f"{backend}-{precision}-"):
                 ruled_out[kind] = "not built: zoo build makes one"
-            elif about.builder is None and precision == FOR_TENSORRT:
-                ruled_out[kind] = "a graph for TensorRT"
             else:
                 found.append(kind)
     return found, ruled_out
+
+
+def _possible(about: type[Backend], precision: Executed, device: str) -> bool:
+    """Whether the backend could run this precision on this device at all, were everything installed and built."""
+    name = next((known for known in about.devices if known == device.partition(":")[0]), None)
+    if name is None:
+        return False
+    if about.builder is None:
+        return precision != FOR_TENSORRT
+    return precision in (*about.builder.precisions.get(name, ()), *about.builder.synonyms)
 
 
 def check_case(bundle: Bundle, kind: Kind, requirements: Requirements) -> Case:

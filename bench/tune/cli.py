@@ -39,6 +39,7 @@ def tune(
 ) -> None:
     """Find the fastest engine here that keeps its accuracy; `zoo.load` then uses it. Exit 1 if none does."""
     from bench.numbers import numbers
+    from bench.suite.choices import DEVICE
     from bench.tune import text
     from bench.tune.candidates import Requirements
     from bench.tune.tune import choice
@@ -61,6 +62,8 @@ def tune(
         return
     if aim not in ("latency", "throughput"):
         raise InputError(f"--for {aim}: there are latency and throughput{nearest(aim, ('latency', 'throughput'))}")
+    if not DEVICE.fullmatch(device):
+        raise InputError(f"no device '{device}'; write cpu, cuda, cuda:1 or cuda:GPU-<uuid>")
     if time_limit <= 0 or (max_memory is not None and max_memory <= 0) or (max_drop is not None and max_drop < 0):
         raise InputError("--time-limit and --max-memory must be more than 0, --max-drop at least 0")
     requirements = Requirements(

@@ -15,6 +15,7 @@ from bench.tune.judge import Entry, Standing, best, entry, too_inaccurate
 from zoo.bundle import tuned
 from zoo.bundle.tuned import Choice
 from zoo.engines import Bundle
+from zoo.engines.registry import backend_class
 from zoo.errors import EnvironmentProblem, VerdictError
 from zoo.progress import track
 from zoo.tasks.registry import TASKS
@@ -54,9 +55,12 @@ def tune(bundle: Bundle, requirements: Requirements) -> Tuning:
         if requirements.evaluation is None
         else str(requirements.evaluation)
     )
-    found, ruled_out = kinds(bundle)
+    found, ruled_out = kinds(bundle, requirements.device)
     if not found:
-        raise EnvironmentProblem(f"{bundle.path}: there is nothing to choose from: no backend is installed")
+        raise EnvironmentProblem(
+            f"{bundle.path}: there is nothing to choose from: no backend that is installed, and built where it has to "
+            f"be, runs on {requirements.device}"
+        )
     tuning = Tuning(bundle, requirements, task, evidence, ruled_out=ruled_out)
     standings = _standings(tuning, found)
     _measure(tuning, standings)
@@ -81,6 +85,7 @@ def choice(tuning: Tuning) -> Choice:
         created=datetime.now(UTC).replace(microsecond=0),
         aim=tuning.requirements.aim,
         backend=chosen.kind.backend,
+        library=backend_class(chosen.kind.backend).library,
         precision=chosen.kind.precision,
         device=tuning.requirements.device,
         threads=chosen.threads,

@@ -1,8 +1,9 @@
 """What `zoo tune` found best for a bundle on this machine, kept in the user's cache for `zoo.load` to use.
 
 An entry belongs to the content of a bundle (the hash of its manifest, which holds the hashes of its files), to the
-processor, to the number of cores allowed and to the versions of the libraries. One that does not fit any more is
-ignored with a line in the log and never an error: a cache can only ever save time.
+processor, to the number of cores allowed and to the version of the library that its backend stands on. One that does
+not fit any more is ignored with a line in the log and never an error: a cache can only ever save time. Another backend
+that came, went or changed since leaves the choice as good as it was.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import Field
 
 from zoo.bundle.bundle import MANIFEST, Bundle
 from zoo.files import sha256
-from zoo.machine import cores, cpu_model, libraries
+from zoo.machine import LIBRARIES, cores, cpu_model, libraries
 from zoo.machine_store import MachineStore
 from zoo.schemas import Strict
 
@@ -34,7 +35,8 @@ class Choice(Strict):
     bundle: str
     manifest_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     machine: str = Field(description="processor and cores")
-    libraries: dict[str, str]
+    libraries: dict[str, str] = Field(description="all that were installed, with their versions")
+    library: str | None = Field(None, description="the one that the backend stands on; null: an older choice")
     created: datetime
     aim: Aim
     backend: str
@@ -88,16 +90,28 @@ def forget(bundle: Bundle) -> bool:
 def find(bundle: Bundle) -> Choice | None:
     """The choice that fits this bundle and this machine as they are now."""
     ignored = f"the tuned choice of {bundle.path} is ignored"
-    return STORE.find(lambda: key(bundle), ignored, objection=lambda choice: _changed(choice.libraries, libraries()))
+    return STORE.find(lambda: key(bundle), ignored, objection=lambda choice: _changed(choice, libraries()))
 
 
-def _changed(before: dict[str, str], now: dict[str, str]) -> str:
-    """Which library has changed since `before`, and what to do; empty when none has."""
+def _changed(choice: Choice, now: dict[str, str]) -> str:
+    """How the library of the choice has changed since, and what to do; empty when it has not."""
+    before, needed = choice.libraries, _packages(choice)
     for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
+        if name in needed and before.get(name) != now.get(name):
             versions = f"{before.get(name, 'not installed')} to {now.get(name, 'not installed')}"
             return f"{name} went from {versions} since; `zoo tune` measures again"
     return ""
+
+
+def _packages(choice: Choice) -> set[str]:
+    """The packages that may bring the library of the choice. An older choice does not say which that is: it is that of
+    the backend's name, or any.
+    """
+    known = set(LIBRARIES.values())
+    library = choice.library or next((name for name in known if choice.backend.startswith(name)), None)
+    if library is None:
+        return LIBRARIES.keys() | choice.libraries.keys()
+    return {package for package, name in LIBRARIES.items() if name == library}
 
 
 def new(bundle: Bundle, **facts: Any) -> Choice:
