@@ -8,7 +8,7 @@ from torch import nn
 from zoo.errors import InputError, first_line
 from zoo.learn.recipe.schema import Training
 from zoo.learn.train.schedule import WeightSchedule
-from zoo.models.outputs import NoTensor, outputs_of
+from zoo.models.outputs import NoTensor, has_auxiliary_heads, outputs_of
 
 
 def try_step(network: nn.Module, model: str, size: int, settings: Training | None, key: str, processes: int) -> None:
@@ -37,9 +37,9 @@ def try_step(network: nn.Module, model: str, size: int, settings: Training | Non
                 f"{key}.batch = {settings.batch}{each}: {model} normalises by the statistics of a batch, and of one "
                 f"image some layer sees one value in each channel: set {key}.batch to {2 * processes} or more"
             ) from None
+        knob = "set the knob aux_logits to false" if has_auxiliary_heads(network) else "change a knob of the network"
         raise InputError(
-            f"{model} cannot take pictures of {size} x {size} pixels: {first_line(error)}: change data.size, or a knob "
-            "of the network"
+            f"{model} cannot take pictures of {size} x {size} pixels: {first_line(error)}: change data.size, or {knob}"
         ) from None
     if main.ndim != 2 or main.shape[1] != 2:
         raise InputError(f"{model} answers with {list(main.shape)} for 2 classes, and [N, 2] is needed")

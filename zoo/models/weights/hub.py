@@ -67,8 +67,7 @@ def with_settings(spec: Network) -> Network:
     if ours is None and decisive not in spec.knobs and file.is_file():
         raise InputError(
             f"{file} does not say whether {spec.model} was trained from the library's own weights, which come with "
-            f"{decisive} = {json.dumps(usual[decisive])}, or without "
-            f"them: give the knob (zoo export: --set {decisive}=...)"
+            f"{decisive} = {json.dumps(usual[decisive])}, or without them: give this knob (zoo export has --set)"
         )
     kept = {key: value for key, value in (ours or {}).items() if key in usual}
     return spec.model_copy(update={"knobs": kept | spec.knobs})
