@@ -7,7 +7,8 @@ Every kind of source goes through here: a checkpoint, a torch module, a library'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from export.packing.candidates import Candidate, candidates
@@ -16,7 +17,7 @@ from export.packing.request import Request
 from export.packing.write import write_bundle
 from zoo.bundle.manifest import Manifest, Precision
 from zoo.bundle.signature import signer
-from zoo.errors import Inconclusive, InputError, VerdictError
+from zoo.errors import Inconclusive, InputError, VerdictError, ZooError, unexpected
 from zoo.files import atomic_folder
 from zoo.progress import note, track
 
@@ -46,15 +47,36 @@ class Packing:
             # Also when fp32 is not packed: int8 graphs are made from it, and are themselves held to the metric alone.
             accepted = {"fp32": self._first_accepted(judge, [Candidate(fp32, "fp32")])}
             advance()
+            left_out: dict[Precision, Exception] = {}
             for precision in precisions:
                 if precision != "fp32":
-                    accepted[precision] = self._first_accepted(judge, candidates(request, fp32, precision))
+                    try:
+                        accepted[precision] = self._first_accepted(judge, candidates(request, fp32, precision))
+                    except Exception as error:  # of a stranger's graph a converter may raise anything
+                        if not request.leave_out:
+                            raise
+                        left_out[precision] = error
                 advance()
-            graphs: dict[Precision, Judged] = {precision: accepted[precision] for precision in precisions}
-            manifest = write_bundle(folder, request, judge, graphs)
+            graphs: dict[Precision, Judged] = {name: accepted[name] for name in precisions if name not in left_out}
+            manifest = write_bundle(folder, self._without(left_out, graphs, folder), judge, graphs)
             if sign is not None:
                 sign(folder)
         return manifest
+
+    def _without(
+        self, left_out: Mapping[Precision, Exception], graphs: Mapping[Precision, Judged], folder: Path
+    ) -> Request:
+        """The request with the reasons for which precisions are left out; the first of them where nothing is left."""
+        if not left_out:
+            return self.request
+        if not graphs:
+            raise next(iter(left_out.values()))
+        reasons = {}
+        for precision, error in left_out.items():
+            (folder / f"model.{precision}.onnx").unlink(missing_ok=True)
+            reasons[precision] = str(error) if isinstance(error, ZooError) else unexpected(error)
+            note(f"{precision} is left out: {reasons[precision]}")
+        return replace(self.request, provenance={**self.request.provenance, "left_out": reasons})
 
     def _first_accepted(self, judge: Judge, tried: Iterable[Candidate]) -> Judged:
         """The first candidate that passes every check; its file is in the bundle's folder."""

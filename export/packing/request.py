@@ -61,6 +61,7 @@ class Request:
     provenance: Mapping[str, Any]
     precisions: Sequence[Precision] = PRECISIONS
     options: Options = field(default_factory=Options)
+    leave_out: bool = False  # a reduced precision that fails is left out with its reason, and the others are packed
 
     def check(self) -> None:
         """`InputError` for images whose type, shape or number does not fit."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,14 @@ from export.packing.parity import Floats
 from export.packing.pipeline import Packing
 from export.packing.quantise.calibrate import measure
 from export.packing.request import PRECISIONS, Evidence, Options, Request
+from export.packing.sources.batch import for_any_batch, run
 from export.packing.sources.module import check_channels, preprocessing_of, task_of
 from zoo.bundle.manifest import Cost, Manifest, Precision
-from zoo.engines.onnxruntime.session import library
 from zoo.errors import InputError, ZooError, first_line
 from zoo.files import sha256
 from zoo.graphs.ending import are_probabilities, last_operator
 from zoo.graphs.index import Index, drop_unread
-from zoo.graphs.model import layer_names, opset, strip, to_bytes
+from zoo.graphs.model import layer_names, opset, strip
 from zoo.graphs.onnx_file import OLDEST, output_of, picture_signature, read_graph
 from zoo.graphs.signature import Signature
 from zoo.models.library import MEAN, STD
@@ -78,6 +77,7 @@ def pack_onnx(
         {"onnx_sha256": sha256(path)} | dict(provenance or {}),
         precisions,
         options,
+        leave_out=True,
     )
     return Packing(request, out).run()
 
@@ -89,7 +89,7 @@ def side_of(path: Path, size: int | None) -> int:
 
 @dataclass(frozen=True)
 class OnnxSource:
-    """`original` as it was read, cut at its logits, any batch; `core` the same, optimised. Both have `signature`."""
+    """`original` as it was read, cut at its logits; `core` the same for any batch, optimised. Both have `signature`."""
 
     title: str
     original: onnx.ModelProto
@@ -118,8 +118,9 @@ class OnnxSource:
         if options.opset is not None and options.opset < OLDEST:
             raise InputError(f"opset {options.opset} has no scale for each channel: ask for {OLDEST} or more")
         version = options.opset if options.opset is not None else (OPSET if opset(model) < OLDEST else opset(model))
-        original = _cut(_converted(model, version, path), signature, output_of(model, output, path), task, side)
-        core = _optimised(original)
+        place = output_of(model, output, path)
+        original = _cut(_copy(model), signature, place, task, side, batch=signature.batch)
+        core = _cut(_converted(_copy(model), version, path), signature, place, task, side)
         source = cls(
             path.name,
             original,
@@ -131,11 +132,10 @@ class OnnxSource:
             tuple(std),
             options.max_batch or MAX_BATCH,
         )
-        source.try_out(path)
-        return source
+        return replace(source, core=_optimised(source.for_any_batch(path)))
 
-    def try_out(self, path: Path) -> None:
-        """Three pictures of noise show whether the graph takes any batch, and whether it answers with logits."""
+    def for_any_batch(self, path: Path) -> onnx.ModelProto:
+        """The converted graph for any batch. Three pictures of noise show whether it is right, and gives logits."""
         noise = np.random.default_rng(0).integers(256, size=(3, self.side, self.side, 3), dtype=np.uint8)
         try:
             logits = self.logits(noise)
@@ -156,19 +156,14 @@ class OnnxSource:
                 f"{path} answers with probabilities: name the tensor in front of its softmax with --output"
             )
 
-    def logits(self, images: Pixels) -> Floats:
-        """The logits of the file itself, whose images are normalised outside of it: float32 [N, outputs]."""
-        onnxruntime = library()
+        def itself(fed: npt.NDArray[Any]) -> Floats:
+            return run(self.original, fed, self.signature.batch)
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        session = onnxruntime.InferenceSession(to_bytes(self.original), options, providers=["CPUExecutionProvider"])
-        fed = session.get_inputs()[0].name
-        parts = [images[start : start + 64] for start in range(0, len(images), 64)]
-        return np.concatenate(
-            [session.run(None, {fed: self.signature.fed(part, self.mean, self.std)})[0] for part in parts]
-        )
+        return for_any_batch(self.core, itself, self.signature.fed(noise, self.mean, self.std), str(path))
+
+    def logits(self, images: Pixels) -> Floats:
+        """The logits of the file itself at its own batch size, images normalised outside: float32 [N, outputs]."""
+        return run(self.original, self.signature.fed(images, self.mean, self.std), self.signature.batch)
 
     def fp32(self) -> onnx.ModelProto:
         """The optimised graph with a bundle's signature."""
@@ -263,11 +258,22 @@ def _converted(model: onnx.ModelProto, version: int, path: Path) -> onnx.ModelPr
     return converted
 
 
-def _cut(model: onnx.ModelProto, signature: Signature, output: str, task: Task, side: int) -> onnx.ModelProto:
-    """What lies between images and logits, with names of its own, for any batch and pictures of `side` pixels."""
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
+
+
+def _cut(
+    model: onnx.ModelProto, signature: Signature, output: str, task: Task, side: int, batch: int | None = None
+) -> onnx.ModelProto:
+    """What lies between images and logits, with names of its own, for pictures of `side` pixels and for `batch` of
+    them at a time, or any number. `model` is changed.
+    """
     output = _without_scores(model, output, task)
     path, image = signature.path, signature.input
-    shape: list[Any] = ["batch", 3, side, side] if signature.channels_first else ["batch", side, side, 3]
+    count: Any = batch or "batch"
+    shape: list[Any] = [count, 3, side, side] if signature.channels_first else [count, side, side, 3]
     graph = model.graph
     stored = {tensor.name for tensor in graph.initializer}
     del graph.value_info[:], graph.output[:]  # shapes for another batch, for one
@@ -275,7 +281,7 @@ def _cut(model: onnx.ModelProto, signature: Signature, output: str, task: Task, 
         graph.input.remove(entry)
         if entry.name not in stored:
             graph.input.append(helper.make_tensor_value_info(image.name, NUMBERS[image.dtype], shape))
-    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", task.outputs]))
+    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, [count, task.outputs]))
     for number, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{number}" if not node.name else node.name
     try:
