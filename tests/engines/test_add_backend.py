@@ -76,9 +76,9 @@ def test_it_is_built_and_loaded_by_its_name(installed, bundle, zoo_command) -> N
 
 
 def test_it_is_in_every_table(installed, bundle, zoo_command) -> None:
-    assert Kind(NAME, "fp32") in kinds(engines.Bundle.open(bundle))[1]  # not built: zoo build makes one
+    assert Kind(NAME, "fp32") in kinds(engines.Bundle.open(bundle), "cpu")[1]  # not built: zoo build makes one
     assert zoo_command("build", bundle, "--backend", NAME).returncode == 0
-    assert Kind(NAME, "fp32") in kinds(engines.Bundle.open(bundle))[0]
+    assert Kind(NAME, "fp32") in kinds(engines.Bundle.open(bundle), "cpu")[0]
     (case,) = list_cases([bundle], [], Choices(backends=[NAME]))
     assert (case.backend, case.precision, case.device) == (NAME, "fp32", "cpu")
     with pytest.raises(InputError, match=f"{NAME} runs on cpu only, and cuda is asked for"):

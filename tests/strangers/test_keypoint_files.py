@@ -94,7 +94,7 @@ def test_a_run_goes_on_without_the_broken_rows_and_strict_refuses_them(zoo_comma
     (tmp_path / "faces.csv").write_text("\n".join([HEAD, *rows(24), "2.5,3.5,4"]) + "\n")
     splits = data.load(DataConfig(source="keypoints", path=tmp_path / "faces.csv", size=SIDE), 0)
     assert (len(splits.train) + len(splits.test), splits.skipped) == (24, 1)
-    words = ["--set", "data.path=faces.csv", "--set", "data.size=12", "--set", "data.strict=true"]
+    words = ["--set", "data.path=faces.csv", "--set", "data.size=48", "--set", "data.strict=true"]
     strict = zoo_command("train", "keypoints_cnn", *words, "-o", "strict")
     assert strict.returncode == 2
     assert "row 26: 3 columns instead of 5" in one_line(strict.stderr)

@@ -136,7 +136,7 @@ def test_different_work_is_never_compared(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="every size but the batch fixed"):
         run(any_size, any_size, GateConfig())
     (tmp_path / "c.onnx").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="is not an ONNX graph that can be run"):
+    with pytest.raises(InputError, match="is no ONNX file, or a damaged one"):
         run(graph, tmp_path / "c.onnx", GateConfig())
     only_int8 = tiny_bundle(tmp_path / "i.zoo", precisions=("int8",))
     with pytest.raises(InputError, match="has no fp32 graph"):

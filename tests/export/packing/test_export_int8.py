@@ -170,7 +170,7 @@ def test_sensitive_layers_stay_in_fp32_until_the_gate_holds(run, tmp_path, capsy
     manifest = pack()
     graph = manifest.graphs["int8"]
     assert set(graph.kept) == set(two)
-    assert "moves the answers by" in graph.kept[two[0]]
+    assert "moves the outputs by" in graph.kept[two[0]]
     assert graph.low_precision_share == pytest.approx(1 - 2 / graph.weighted)
     assert manifest.accuracy.graphs["int8"] >= 0.99
     assert "u: int8 keeps" in capsys.readouterr().err

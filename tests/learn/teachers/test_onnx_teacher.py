@@ -175,7 +175,7 @@ def test_a_graph_that_does_not_fit_is_refused_with_the_reason(tmp_path, make, gi
 def test_what_is_no_graph_is_refused(tmp_path):
     (tmp_path / "notes.onnx").write_text("not a graph")
     for model, complaint in (
-        (f"onnx:{tmp_path / 'notes.onnx'}", "cannot run notes.onnx"),
+        (f"onnx:{tmp_path / 'notes.onnx'}", "is no ONNX file, or a damaged one"),
         (f"onnx:{tmp_path / 'missing.onnx'}", "no such ONNX file"),
         (f"bundle:{tmp_path / 'missing.zoo'}", "no such bundle"),
         ("timm:resnet18", "no ONNX teacher"),
