@@ -115,7 +115,7 @@ def lossy(tmp_path, monkeypatch):
         monkeypatch.setattr(judge, "logits_of_file", wrong)
         graph, out = write_graph(tmp_path / "net.onnx", GRAPH), tmp_path / "net.zoo"
         evidence = Evidence(images, images, targets)
-        pack_onnx(graph, out, labels=LABELS, evidence=evidence, precisions=("fp32", "int8"))
+        pack_onnx(graph, out, labels=LABELS, evidence=evidence, precisions=("int8",))
         return out
 
     return export
