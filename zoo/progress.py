@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -91,7 +91,7 @@ def track(description: str, total: float, *, quiet_log: bool = False) -> Iterato
 
     _works.append(work)
     try:
-        with _a_line_a_minute() if log and outermost else _nothing():
+        with _a_line_a_minute() if log and outermost else nullcontext():
             yield advance
     finally:
         _works.remove(work)
@@ -103,11 +103,6 @@ def track(description: str, total: float, *, quiet_log: bool = False) -> Iterato
     if log and not quiet_log:
         seconds = f"{time.monotonic() - work.began:.1f} s"
         console.print(", ".join(part for part in (f"{description}: {seconds}", work.status) if part), highlight=False)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager

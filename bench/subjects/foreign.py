@@ -13,7 +13,7 @@ from zoo.graphs.foreign import ForeignGraph, file_and_output
 from zoo.graphs.structure import files_of
 from zoo.models.library import MEAN, STD
 from zoo.preprocess import Preprocessing
-from zoo.tasks.class_order import in_order, read_labels
+from zoo.tasks.class_order import names_of_outputs
 from zoo.tasks.classification import Classification
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ def labels_of(case: Case) -> list[str]:
     evaluation = case.evaluation
     if evaluation is None or not evaluation.is_dir():
         return []
-    if case.labels is not None:
-        return read_labels(case.labels)
     splits = layout(evaluation)
-    return in_order(class_names(splits.held_out or splits.train or evaluation), case.class_order, evaluation)
+    folders = class_names(splits.held_out or splits.train or evaluation)
+    return names_of_outputs(folders, case.labels, case.class_order, evaluation)

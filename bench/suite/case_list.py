@@ -180,8 +180,6 @@ def _foreign(case: Case, network: Named, choices: Choices) -> Case:
         return case
     said = {"foreign": network.foreign, "labels": choices.labels, "class_order": choices.class_order}
     case = case.model_copy(update=said)
-    if case.labels is not None and case.class_order is not None:
-        raise InputError("--labels says the order of the outputs already: leave --class-order out")
     labels_of(case)
     return case
 

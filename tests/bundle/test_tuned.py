@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import zoo
+from tests.support.command import logged
 from tests.support.tiny import tiny_bundle
 from zoo.bundle import tuned
 from zoo.engines import Bundle
@@ -31,16 +31,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
     """What is logged."""
-    found: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.getMessage())
-
-    handler, log = Keep(), logging.getLogger("zoo")
-    log.addHandler(handler)
-    yield found
-    log.removeHandler(handler)
+    with logged("zoo") as found:
+        yield found
 
 
 def choose(bundle: Path, **changes: object) -> Path:

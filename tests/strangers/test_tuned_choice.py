@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 
 import pytest
 
 import zoo
 from bench.tune.candidates import kinds
-from tests.support.command import in_process, one_line
+from tests.support.command import in_process, logged, one_line
 from tests.support.tiny import tiny_bundle
 from zoo.bundle import tuned
 from zoo.engines import Bundle
@@ -45,16 +44,8 @@ def tuned_here(tuned_once):
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
     """What is logged."""
-    found: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.getMessage())
-
-    handler, log = Keep(), logging.getLogger("zoo")
-    log.addHandler(handler)
-    yield found
-    log.removeHandler(handler)
+    with logged("zoo") as found:
+        yield found
 
 
 def changed(path, **libraries: str | None) -> None:

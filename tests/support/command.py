@@ -1,4 +1,4 @@
-"""The `zoo` command in this process, and what a command printed.
+"""The `zoo` command in this process, and what a command printed or logged.
 
 A process of its own costs seconds of imports, so a test starts one only where a process is what it tests: the fixture
 `zoo_process`, or an option that only a process has (`preexec_fn`).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -89,3 +90,20 @@ def _settings_kept() -> Iterator[None]:
         os.environ.update(environment)
         if torch:
             torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def logged(name: str) -> Iterator[list[str]]:
+    """The messages of the logger `name` and those below it, as they come."""
+    found: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    handler, log = Keep(), logging.getLogger(name)
+    log.addHandler(handler)
+    try:
+        yield found
+    finally:
+        log.removeHandler(handler)

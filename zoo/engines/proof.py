@@ -1,8 +1,7 @@
 """Whether a backend gives here the logits that its graph gave where the bundle was made, asked once and remembered.
 
-A library may compute a graph wrongly and say nothing: OpenVINO takes the slopes of a PRelu for those of its channels
-where the standard says that they are those of its columns. Packing has run every graph on ONNX Runtime on a CPU; any
-other backend has to pass the bundle's self-test on this machine before an app gets its first answer.
+A library may compute a graph wrongly and say nothing. Packing has run every graph on ONNX Runtime on a CPU; any other
+backend has to pass the bundle's self-test on this machine before an app gets its first logits.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ is to be converted. Used by teachers (`onnx:PATH`), `zoo label`, `zoo export FIL
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +95,11 @@ class ForeignGraph:
 
     def _answer(self, images: Pixels) -> npt.NDArray[Any]:
         """What the graph itself says. A fixed batch is filled up with the last picture."""
-        step = self.signature.batch or len(images)
-        parts = []
-        for start in range(0, len(images), step):
-            part = images[start : start + step]
-            filled = np.concatenate([part, np.repeat(part[-1:], step - len(part), axis=0)])
-            parts.append(self.run(self.signature.fed(filled, self._mean, self._std))[: len(part)])
-        return np.concatenate(parts)
+        return in_full_batches(
+            lambda part: self.run(self.signature.fed(part, self._mean, self._std)),
+            images,
+            self.signature.batch or len(images),
+        )
 
     def _try_out(self, scores: bool) -> int:
         """How many outputs there are; and, where they may be `scores`, how the graph ends: two pictures show it."""
@@ -119,6 +117,18 @@ class ForeignGraph:
         if self.ending in SAID:
             note(f"{self.path} {SAID[self.ending]}")
         return int(answer.shape[1])
+
+
+def in_full_batches(
+    run: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], rows: npt.NDArray[Any], size: int
+) -> npt.NDArray[Any]:
+    """What `run` gives for all rows, `size` of them at a time: the last batch is filled up with the last row."""
+    parts = []
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        filled = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+        parts.append(run(filled)[: len(part)])
+    return np.concatenate(parts)
 
 
 def file_and_output(place: str) -> tuple[Path, str]:

@@ -25,6 +25,17 @@ ORDERS: tuple[ClassOrder, ...] = get_args(ClassOrder)
 SHOWN = 4  # names that a message shows from each end of a long list
 
 
+def names_of_outputs(folders: Sequence[str], labels: Path | None, order: ClassOrder | None, where: Path) -> list[str]:
+    """The names of a network's outputs: those of the file `labels`, or the class folders `in_order`. `InputError` for
+    both at once.
+    """
+    if labels is None:
+        return in_order(folders, order, where)
+    if order is not None:
+        raise InputError("--labels says the order of the outputs already: leave --class-order out")
+    return read_labels(labels)
+
+
 def in_order(folders: Sequence[str], order: ClassOrder | None, where: Path) -> list[str]:
     """The names of class folders in the order of a network's outputs; a line on stderr says what it is.
 

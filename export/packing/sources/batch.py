@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from export.packing.parity import Floats
 from zoo.engines.onnxruntime.session import library
 from zoo.errors import InputError, first_line
+from zoo.graphs.foreign import in_full_batches
 from zoo.graphs.model import to_bytes
 from zoo.machine import cores
 
@@ -20,19 +21,14 @@ NEAR = 1e-3  # of the largest logit: sums may be taken in another order
 
 
 def run(model: onnx.ModelProto, fed: npt.NDArray[np.generic], step: int | None) -> Floats:
-    """The first output of a graph in ONNX Runtime, `step` rows of `fed` at a time, or as many as are convenient."""
+    """The first output of a graph in ONNX Runtime, `step` rows of `fed` at a time, or up to `STEP`."""
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is said by the error
     options.intra_op_num_threads = cores()
     session = onnxruntime.InferenceSession(to_bytes(model), options, providers=["CPUExecutionProvider"])
-    name, parts = session.get_inputs()[0].name, []
-    for start in range(0, len(fed), step or STEP):
-        part = fed[start : start + (step or STEP)]
-        missing = (step or len(part)) - len(part)
-        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        parts.append(session.run(None, {name: filled})[0][: len(part)])
-    return np.concatenate(parts)
+    name = session.get_inputs()[0].name
+    return in_full_batches(lambda part: session.run(None, {name: part})[0], fed, step or min(STEP, len(fed)))
 
 
 Rows = npt.NDArray[np.generic]

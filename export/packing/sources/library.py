@@ -21,7 +21,7 @@ from zoo.models.config import Network
 from zoo.models.construct import build
 from zoo.models.library import HUB, LIBRARIES, MEAN, STD, usual
 from zoo.models.weights.hub import library_network
-from zoo.tasks.class_order import ClassOrder, in_order, read_labels
+from zoo.tasks.class_order import ClassOrder, names_of_outputs
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,7 @@ def _images(images: Path, given: Given, size: int, resize: int) -> tuple[list[st
     """The labels in output order, and the images with the classes' numbers in that order."""
     preprocessing = preprocessing_of(size, resize)
     splits = data.load(DataConfig(source="folder", path=images, size=size, resize=resize), given.seed)
-    if given.labels is None:
-        labels = in_order(splits.labels, given.class_order, images)
-    elif given.class_order is not None:
-        raise InputError("--labels says the order of the outputs already: leave --class-order out")
-    else:
-        labels = read_labels(given.labels)
+    labels = names_of_outputs(splits.labels, given.labels, given.class_order, images)
     for name in splits.labels:  # ImageNet's have two cranes: that only matters where a folder is called so
         if labels.count(name) != 1:
             what = "none" if name not in labels else f"{labels.count(name)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from bench.roofline.rows import Floors
 from bench.roofline.store import Known
 from bench.show.text import markdown
 from bench.suite.runner import run
+from tests.support.command import logged
 from tests.support.rows import row
 from tests.support.tiny import tiny_bundle
 from zoo.errors import EnvironmentProblem, InputError
@@ -44,16 +44,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
     """What is logged."""
-    found: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.getMessage())
-
-    handler, log = Keep(), logging.getLogger("bench.roofline")
-    log.addHandler(handler)
-    yield found
-    log.removeHandler(handler)
+    with logged("bench.roofline") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
